@@ -1,0 +1,57 @@
+/** One resource a claim asks for. */
+export interface ClaimItem {
+  /** The kind its pool must have: an id of another kind's pool is refused as not found. */
+  kind: string;
+  poolId: string;
+  /** A numbered unit of the pool; its quantity is 1. */
+  unitId: string | null;
+  /** 1 to 1,000. */
+  quantity: number;
+}
+
+/** Asks for all of its items or nothing. */
+export interface ClaimRequest {
+  /** The kind of the hold. */
+  kind: string;
+  claimantId: string;
+  /** Made by the client before its first try; together with the claimant it names the hold for ever. */
+  idempotencyKey: string;
+  /** SHA-256 over what was asked: the same key with another hash is refused. */
+  requestHash: Buffer;
+  clientIp: string | null;
+  /** 1 to 100 items. */
+  items: readonly ClaimItem[];
+}
+
+/** Why a claim gets nothing, in order of precedence. */
+export const CLAIM_REFUSALS = [
+  'KEY_REUSED',
+  'NOT_FOUND',
+  'NOT_YET_ON_SALE',
+  'SALE_CLOSED',
+  'CLAIMANT_LIMIT',
+  'QUOTA_REACHED',
+  'UNIT_TAKEN',
+  'SOLD_OUT',
+  'BUSY',
+] as const;
+export type ClaimRefusal = (typeof CLAIM_REFUSALS)[number];
+
+/** A new hold, as it was written. */
+export interface Granted {
+  outcome: 'GRANTED';
+  holdId: string;
+  expiresAt: Date;
+  createdAt: Date;
+  amountMinor: number;
+  currency: string;
+}
+
+export type ClaimAnswer =
+  | Granted
+  /** The same claim was granted before: this is its hold, whatever has become of it. */
+  | { outcome: 'REPLAYED'; holdId: string }
+  /** `itemIndex`: the item that was refused first. `limit`: the limit reached, or how many are left; null where there is no such number. */
+  | { outcome: ClaimRefusal; itemIndex: number; limit: number | null };
+
+export const BUSY: ClaimAnswer = { outcome: 'BUSY', itemIndex: 0, limit: null };

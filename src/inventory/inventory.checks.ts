@@ -1,0 +1,54 @@
+import type { Check } from '../platform/database/checks.ts';
+
+/** The kernel's invariants. Each statement must return no rows, at any moment, under any load. */
+export const inventoryChecks: Check[] = [
+  {
+    name: 'pool-never-oversold',
+    promise: 'Confirmed, paying and live holds of a pool never exceed its capacity.',
+    sql: `
+      select p.id, p.kind, p.capacity, t.taken from pool p join (
+        select i.pool_id, sum(i.quantity) as taken from hold h join hold_item i on i.hold_id = h.id
+        where h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp() group by i.pool_id
+      ) t on t.pool_id = p.id where t.taken > p.capacity`,
+  },
+  {
+    name: 'pool-counters-equal-holds',
+    promise: 'The counters of a pool equal a recount from the rows of its holds.',
+    sql: `
+      select p.id, p.kind, p.held, p.sold, t.held as recounted_held, t.sold as recounted_sold from pool p left join (
+        select i.pool_id, sum(i.quantity) filter (where h.state in ('HELD', 'PAYING')) as held, sum(i.quantity) filter (where h.state = 'CONFIRMED') as sold
+        from hold h join hold_item i on i.hold_id = h.id group by i.pool_id
+      ) t on t.pool_id = p.id where p.held <> coalesce(t.held, 0) or p.sold <> coalesce(t.sold, 0)`,
+  },
+  {
+    name: 'unit-held-once',
+    promise: 'At most one live hold or sale per unit, and it is the one the unit names.',
+    sql: `
+      select i.unit_id, count(*) as live, count(*) filter (where u.hold_id = h.id) as named
+      from hold h join hold_item i on i.hold_id = h.id join unit u on u.id = i.unit_id
+      where h.state in ('HELD', 'PAYING', 'CONFIRMED') group by i.unit_id
+      having count(*) > 1 or count(*) <> count(*) filter (where u.hold_id = h.id)`,
+  },
+  {
+    name: 'claimant-limit-kept',
+    promise: 'No claimant has more of a pool than its limit allows.',
+    sql: `
+      select i.pool_id, h.claimant_id, sum(i.quantity) as has, p.per_claimant_max from hold h join hold_item i on i.hold_id = h.id join pool p on p.id = i.pool_id
+      where p.per_claimant_max is not null and (h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp())
+      group by i.pool_id, h.claimant_id, p.per_claimant_max having sum(i.quantity) > p.per_claimant_max`,
+  },
+  {
+    name: 'quota-kept',
+    promise: 'No claimant has more under a quota than the quota allows.',
+    sql: `
+      select p.quota_key, h.claimant_id, sum(i.quantity) as has, max(p.quota_max) as quota_max
+      from hold h join hold_item i on i.hold_id = h.id join pool p on p.id = i.pool_id
+      where p.quota_key is not null and (h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp())
+      group by p.quota_key, h.claimant_id having sum(i.quantity) > max(p.quota_max)`,
+  },
+  {
+    name: 'hold-has-items',
+    promise: 'A hold is all or nothing: it has items, and none is written without the others.',
+    sql: 'select h.id from hold h where not exists (select 1 from hold_item i where i.hold_id = h.id)',
+  },
+];

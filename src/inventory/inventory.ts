@@ -1,0 +1,83 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Database } from '../platform/database/database.ts';
+import { type Adjusted, adjustCapacity } from './adjust-capacity.ts';
+import { type Availability, availabilityAfter, availabilityOf } from './availability.ts';
+import type { ClaimAnswer, ClaimRequest } from './claim.ts';
+import { ClaimCombiner, type CombinerOptions } from './combine-claims.ts';
+import type { Decision, PoolRow } from './decide-claims.ts';
+import { expireHolds } from './expire-holds.ts';
+import type { TRANSITIONS } from './hold-states.ts';
+import type { InventoryMetrics } from './inventory.metrics.ts';
+import { type MoveOutcome, moveHold } from './move-hold.ts';
+import { PlaceHold } from './place-hold.ts';
+
+/**
+ * The inventory kernel.
+ *
+ * - **pool**: a countable capacity. **unit**: one numbered thing of a pool. **hold**: a claim with a deadline on one or more of them.
+ * - **claimant**: who holds; the kernel knows nothing of members. **kind**: what the things are; it knows nothing of lessons either.
+ * - A hold is **confirmed**, **released** or **expired**, once. PostgreSQL decides, by its own clock; this process only combines and tells.
+ */
+export class Inventory {
+  private readonly combiner: ClaimCombiner;
+  private readonly placing: PlaceHold;
+
+  constructor(
+    private readonly database: Database,
+    options: CombinerOptions,
+    private readonly metrics: InventoryMetrics,
+    /** Hears of every committed change of a pool. */
+    private readonly changed: (availability: Availability) => void,
+  ) {
+    const decided = (decision: Decision) => {
+      this.placing.learn(decision.pools);
+      if (decision.wrote) this.tell(decision.pools);
+    };
+    this.combiner = new ClaimCombiner(database.pool, options, {
+      batch: (size, lockWaitMs) => metrics.batch(size, lockWaitMs),
+      retried: (cause) => metrics.retried('claim-holds', cause),
+      decided,
+    });
+    this.placing = new PlaceHold(database, this.combiner, decided);
+    metrics.queueLengthFrom(() => this.combiner.queueLength);
+  }
+
+  /** Claims everything that is asked for, or nothing. Durable when it answers. */
+  async place(claim: ClaimRequest): Promise<ClaimAnswer> {
+    const answer = await this.placing.place(claim);
+    this.metrics.attempt(claim.kind, answer.outcome);
+    return answer;
+  }
+
+  /** Takes one arrow of a hold's life in the caller's transaction. After its commit, pass `pools` to {@link tell}. */
+  move(em: EntityManager, verb: keyof typeof TRANSITIONS, holdId: string, claimantId: string | null) {
+    return moveHold(em, verb, holdId, claimantId);
+  }
+
+  /** Lets a claimant give up a hold that is not being paid. */
+  async release(holdId: string, claimantId: string): Promise<MoveOutcome> {
+    const moved = await this.database.transact((em) => this.move(em, 'release', holdId, claimantId), { name: 'release-hold' });
+    this.tell(moved.pools);
+    return moved.outcome;
+  }
+
+  async adjustCapacity(poolId: string, kind: string, capacity: number): Promise<Adjusted> {
+    const adjusted = await this.database.transact((em) => adjustCapacity(em, poolId, kind, capacity), { name: 'adjust-capacity' });
+    if (adjusted.outcome === 'ADJUSTED') this.tell([adjusted.pool]);
+    return adjusted;
+  }
+
+  /** Tidies what has run out, and tells the watchers. Nothing correct waits for it. */
+  async sweep(): Promise<void> {
+    this.tell(await expireHolds(this.database.pool));
+  }
+
+  availabilityOf(poolIds: readonly string[]): Promise<Availability[]> {
+    return availabilityOf(this.database.pool, poolIds);
+  }
+
+  /** Tells the watchers what a committed change left behind. */
+  tell(pools: readonly PoolRow[]): void {
+    for (const pool of pools) this.changed(availabilityAfter(pool));
+  }
+}

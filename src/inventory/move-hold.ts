@@ -1,0 +1,34 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { PoolRow } from './decide-claims.ts';
+import { type HoldState, TRANSITIONS } from './hold-states.ts';
+
+/**
+ * What became of an attempt to move a hold: moved, or the reason why not. `EXPIRED` is also said of a hold whose deadline has passed
+ * while its row still reads HELD. `NOT_FOUND` is also said of a hold of somebody else.
+ */
+export type MoveOutcome = 'MOVED' | 'NOT_FOUND' | HoldState;
+
+export interface Moved {
+  outcome: MoveOutcome;
+  /** The pools that changed; tell the watchers of them after the commit. */
+  pools: PoolRow[];
+}
+
+/**
+ * Takes one arrow of the hold's life, in the caller's transaction: one guarded statement, so of two rivals exactly one moves the hold.
+ * `claimantId`: whose hold it must be; null when the caller acts for the provider or as an administrator.
+ */
+export async function moveHold(
+  em: EntityManager,
+  verb: keyof typeof TRANSITIONS,
+  holdId: string,
+  claimantId: string | null,
+): Promise<Moved> {
+  const { from, to } = TRANSITIONS[verb];
+  const [row] = await em.execute<{ answer: { outcome: MoveOutcome; pools?: PoolRow[] | null } }[]>(
+    'select move_hold(?, ?, ?::text[], ?) as answer',
+    [holdId, claimantId, `{${from.join(',')}}`, to],
+  );
+  if (!row) throw new Error('move_hold returned no row: run the migrations');
+  return { outcome: row.answer.outcome, pools: row.answer.pools ?? [] };
+}

@@ -1,0 +1,101 @@
+import { type EntityManager, OptimisticLockError } from '@mikro-orm/postgresql';
+import { CompiledQuery, type Transaction } from 'kysely';
+import type { Database } from '../platform/database/database.ts';
+import { SQLSTATE, sqlStateOf } from '../platform/database/sqlstates.ts';
+import type { ClaimAnswer, ClaimRequest, Granted } from './claim.ts';
+import type { ClaimCombiner } from './combine-claims.ts';
+import { CLAIM_HOLDS, claimParameters, type Decision, readDecision } from './decide-claims.ts';
+import { Hold, HoldItem } from './hold.entity.ts';
+import { Pool, type Policy } from './pool.entity.ts';
+
+const POLICIES_KNOWN_MAX = 10_000;
+
+/**
+ * Places a hold on everything a claim asks for, or on nothing.
+ *
+ * The rules are one SQL function for both policies; they differ in how the writing is guarded. PESSIMISTIC: under the pools' row locks, combined.
+ * OPTIMISTIC: decided on a snapshot, written by the ORM where the pools' versions are unchanged, at most three retries; a claim that loses them all,
+ * or that finds the pool short while expired holds are still counted, is decided under the lock, so contention never becomes a refusal.
+ */
+export class PlaceHold {
+  /** Which policy each pool was seen with. A hint, not a truth: either way is correct for any pool. */
+  private readonly policies = new Map<string, Policy>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly combiner: ClaimCombiner,
+    private readonly decided: (decision: Decision) => void,
+  ) {}
+
+  async place(claim: ClaimRequest): Promise<ClaimAnswer> {
+    // Numbered units are always fought for one by one: they go under the lock, whatever their pool's policy.
+    const optimistic = claim.items.every((item) => item.unitId === null && this.policies.get(item.poolId) === 'OPTIMISTIC');
+    return (optimistic ? await this.placeByVersion(claim) : undefined) ?? this.combiner.claim(claim);
+  }
+
+  /** Remembers what the database said of its pools. */
+  learn(pools: readonly { id: string; policy: Policy }[]): void {
+    if (this.policies.size > POLICIES_KNOWN_MAX) this.policies.clear();
+    for (const pool of pools) this.policies.set(pool.id, pool.policy);
+  }
+
+  private async placeByVersion(claim: ClaimRequest): Promise<ClaimAnswer | undefined> {
+    try {
+      const decision = await this.database.transact((em) => this.decideAndWrite(em, claim), { name: 'place-hold-by-version' });
+      const [answer] = decision.answers;
+      if (!answer || answer.outcome === 'CONTENDED') return undefined;
+      this.decided(decision);
+      return answer;
+    } catch (error) {
+      if (error instanceof OptimisticLockError) return undefined;
+      // A twin with the same key was faster; under the lock its hold is found.
+      if (sqlStateOf(error) === SQLSTATE.uniqueViolation) return undefined;
+      throw error;
+    }
+  }
+
+  private async decideAndWrite(em: EntityManager, claim: ClaimRequest): Promise<Decision> {
+    // Straight through the transaction's connection: the ORM would write the arrays into the text of the statement.
+    const transaction = em.getTransactionContext<Transaction<unknown>>();
+    const result = await transaction?.executeQuery<{ decision: never }>(CompiledQuery.raw(CLAIM_HOLDS, claimParameters([claim], false)));
+    const row = result?.rows[0];
+    if (!row) throw new Error('claim_holds returned no row: run the migrations');
+    const decision = readDecision(row.decision, false);
+    const [answer] = decision.answers;
+    if (answer?.outcome !== 'GRANTED') return decision;
+
+    em.persist(holdOf(em, claim, answer));
+    const pools = decision.pools.map((pool) => em.map(Pool, { ...pool }));
+    for (const item of claim.items) {
+      const pool = pools.find((candidate) => candidate.id === item.poolId) as Pool;
+      pool.held += item.quantity;
+      pool.changedAt = answer.createdAt;
+    }
+    await em.flush();
+    return {
+      ...decision,
+      wrote: true,
+      pools: decision.pools.map((row, index) => ({ ...row, held: (pools[index] as Pool).held, version: (pools[index] as Pool).version })),
+    };
+  }
+}
+
+function holdOf(em: EntityManager, claim: ClaimRequest, granted: Granted): Hold {
+  const hold = em.create(Hold, {
+    id: granted.holdId,
+    kind: claim.kind,
+    claimantId: claim.claimantId,
+    state: 'HELD',
+    amountMinor: granted.amountMinor,
+    currency: granted.currency,
+    expiresAt: granted.expiresAt,
+    idempotencyKey: claim.idempotencyKey,
+    requestHash: claim.requestHash,
+    clientIp: claim.clientIp,
+    createdAt: granted.createdAt,
+    changedAt: granted.createdAt,
+  });
+  for (const [position, item] of claim.items.entries())
+    em.create(HoldItem, { hold, position, poolId: item.poolId, unitId: item.unitId, quantity: item.quantity });
+  return hold;
+}
