@@ -8,12 +8,6 @@ interface LiveSession {
   role: Role;
 }
 
-interface Waiting {
-  sessionId: string;
-  answer: (live: LiveSession | undefined) => void;
-  fail: (error: unknown) => void;
-}
-
 /** Keeps one query small enough to plan and answer in a millisecond or two. */
 const SESSIONS_PER_QUERY = 1_000;
 
@@ -29,7 +23,8 @@ const LIVE_SESSIONS = `
  * is in flight the others wait in line, and the next query answers all of them. A lone check goes at once.
  */
 export class SessionGate {
-  private waiting: Waiting[] = [];
+  /** Checks not asked yet, by session; whoever asks for the same session meanwhile shares the answer. */
+  private readonly waiting = new Map<string, PromiseWithResolvers<LiveSession | undefined>>();
   private isAsking = false;
 
   constructor(
@@ -56,30 +51,32 @@ export class SessionGate {
   }
 
   private check(sessionId: string): Promise<LiveSession | undefined> {
-    return new Promise((answer, fail) => {
-      this.waiting.push({ sessionId, answer, fail });
+    let check = this.waiting.get(sessionId);
+    if (!check) {
+      check = Promise.withResolvers();
+      this.waiting.set(sessionId, check);
       if (!this.isAsking) void this.askUntilEmpty();
-    });
+    }
+    return check.promise;
   }
 
   private async askUntilEmpty(): Promise<void> {
     this.isAsking = true;
-    while (this.waiting.length > 0) {
-      const batch = this.waiting.slice(0, SESSIONS_PER_QUERY);
-      this.waiting = this.waiting.slice(SESSIONS_PER_QUERY);
+    while (this.waiting.size > 0) {
+      const batch = new Map([...this.waiting].slice(0, SESSIONS_PER_QUERY));
+      for (const sessionId of batch.keys()) this.waiting.delete(sessionId);
       await this.ask(batch);
     }
     this.isAsking = false;
   }
 
-  private async ask(batch: readonly Waiting[]): Promise<void> {
+  private async ask(batch: ReadonlyMap<string, PromiseWithResolvers<LiveSession | undefined>>): Promise<void> {
     try {
-      const ids = [...new Set(batch.map(({ sessionId }) => sessionId))];
-      const { rows } = await this.pool.query<LiveSession>({ name: 'live-sessions', text: LIVE_SESSIONS, values: [ids] });
+      const { rows } = await this.pool.query<LiveSession>({ name: 'live-sessions', text: LIVE_SESSIONS, values: [[...batch.keys()]] });
       const live = new Map(rows.map((row) => [row.id, row]));
-      for (const { sessionId, answer } of batch) answer(live.get(sessionId));
+      for (const [sessionId, check] of batch) check.resolve(live.get(sessionId));
     } catch (error) {
-      for (const { fail } of batch) fail(error);
+      for (const check of batch.values()) check.reject(error);
     }
   }
 }

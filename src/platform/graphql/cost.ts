@@ -12,9 +12,9 @@ import {
   getNullableType,
   isCompositeType,
   isInputObjectType,
+  isInterfaceType,
   isListType,
   isObjectType,
-  isInterfaceType,
   Kind,
   type OperationDefinitionNode,
   type SelectionSetNode,
@@ -67,16 +67,20 @@ export function costOf(
 }
 
 /** Whether the name, or its absence, picks exactly one operation of the document. */
-export function hasOperation(document: DocumentNode, operationName: string | null | undefined): boolean {
-  const operations = document.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION);
-  return operationName ? operations.some(({ name }) => name?.value === operationName) : operations.length === 1;
-}
+export const hasOperation = (schema: GraphQLSchema, document: DocumentNode, operationName: string | null | undefined): boolean =>
+  plansOf(schema, document).has(operationName || '');
 
 function plansOf(schema: GraphQLSchema, document: DocumentNode): ReadonlyMap<string, Plan> {
   let ofSchema = plans.get(schema);
-  if (!ofSchema) plans.set(schema, (ofSchema = new WeakMap()));
+  if (!ofSchema) {
+    ofSchema = new WeakMap();
+    plans.set(schema, ofSchema);
+  }
   let ofDocument = ofSchema.get(document);
-  if (!ofDocument) ofSchema.set(document, (ofDocument = compileDocument(schema, document)));
+  if (!ofDocument) {
+    ofDocument = compileDocument(schema, document);
+    ofSchema.set(document, ofDocument);
+  }
   return ofDocument;
 }
 
@@ -94,8 +98,7 @@ function compileDocument(schema: GraphQLSchema, document: DocumentNode): Readonl
 function evaluate(plan: Plan, variables: Variables): number {
   let cost = plan.constant;
   for (const { size, inner } of plan.terms) cost += size(variables) * evaluate(inner, variables);
-  // Infinity times 0 is not a number; nothing that is infinite may become cheap that way.
-  return Number.isNaN(cost) ? Number.POSITIVE_INFINITY : cost;
+  return infiniteIfNaN(cost);
 }
 
 function compileOperation(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): Plan {
@@ -232,7 +235,7 @@ function sizeOfJson(
 }
 
 /** A negative page is refused by the field itself; here it must not make an operation cheaper than nothing. */
-const sizeOfNumber = (value: number) => (value >= 0 ? value : 0);
+const sizeOfNumber = (value: number) => Math.max(value, 0);
 
 function inputFieldOf(type: GraphQLInputType, name: string): GraphQLInputField | undefined {
   const nullable = getNullableType(type);
@@ -245,7 +248,7 @@ const plus = (weight: number, plan: Plan): Plan => ({ constant: weight + plan.co
 
 function times(size: Size, plan: Plan): Plan {
   if (typeof size === 'function') return { constant: 0, terms: [{ size, inner: plan }] };
-  if (plan.terms.length === 0) return constant(size * plan.constant);
+  if (plan.terms.length === 0) return constant(infiniteIfNaN(size * plan.constant));
   return { constant: 0, terms: [{ size: () => size, inner: plan }] };
 }
 
@@ -253,3 +256,6 @@ function add(total: Plan, part: Plan) {
   total.constant += part.constant;
   total.terms.push(...part.terms);
 }
+
+/** Infinity times 0 is not a number; nothing that is infinite may become cheap that way. */
+const infiniteIfNaN = (cost: number) => (Number.isNaN(cost) ? Number.POSITIVE_INFINITY : cost);

@@ -1,4 +1,13 @@
-import { type DocumentNode, GraphQLError, type GraphQLSchema, type ParseOptions, parse, specifiedRules, type ValidationRule, validate } from 'graphql';
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  type ParseOptions,
+  parse,
+  specifiedRules,
+  type ValidationRule,
+  validate,
+} from 'graphql';
 import { type Cost, costOf, hasOperation } from './cost.ts';
 import { DocumentCache } from './document-cache.ts';
 import { documentLimitRules } from './document-limits.ts';
@@ -96,7 +105,7 @@ export function guardDocument({ schema, limits }: { schema: GraphQLSchema; limit
 
   function admit({ document, operationName, variables }: OperationRequest): Admission {
     const cost: Cost = { requested: 0, limit: limits.costMax };
-    if (!hasOperation(document, operationName)) return { cost, refusal: noSuchOperation() };
+    if (!hasOperation(schema, document, operationName)) return { cost, refusal: noSuchOperation() };
     const bad = findBadLiteral(document) ?? (variables ? findBadVariable(variables, limits.listItemsMax) : null);
     if (bad) return { cost, refusal: badInput(bad) };
     cost.requested = costOf(schema, document, operationName, variables);
@@ -125,8 +134,8 @@ const tooExpensive = (cost: Cost) =>
 
 const coded = (error: GraphQLError, code: string) =>
   new GraphQLError(error.message, {
-    nodes: error.nodes,
-    source: error.source,
-    positions: error.positions,
+    nodes: error.nodes ?? null,
+    source: error.source ?? null,
+    positions: error.positions ?? null,
     extensions: { ...error.extensions, code },
   });

@@ -70,9 +70,9 @@ export function findBadLiteral(document: DocumentNode): string | null {
 function searchLiterals(document: DocumentNode): string | null {
   let bad: string | null = null;
   visit(document, {
-    StringValue(node, _key, _parent, _path, ancestors) {
+    StringValue(node, _key, parent, _path, ancestors) {
       const fault = bad ? null : faultOfText(node.value);
-      if (fault) bad = `${pathOf(ancestors)} ${fault}.`;
+      if (fault) bad = `${pathOf([...ancestors, ...(parent ? [parent] : [])])} ${fault}.`;
     },
   });
   return bad;

@@ -1,0 +1,21 @@
+import { HoldItemSchema, HoldSchema } from '../../inventory/hold.entity.ts';
+import { inventoryChecks } from '../../inventory/inventory.checks.ts';
+import { PoolSchema } from '../../inventory/pool.entity.ts';
+import type { Feature } from '../feature.ts';
+import { AuditResolver, AvailabilityResolver, HoldResolver } from './holds.resolver.ts';
+import { HoldType } from './holds.types.ts';
+
+/** The inventory's face in the schema: holds, live availability, the audit. Every feature may use what is exported here. */
+export const holds: Feature = {
+  name: 'holds',
+  entities: [PoolSchema, HoldSchema, HoldItemSchema],
+  resolvers: [HoldResolver, AvailabilityResolver, AuditResolver],
+  orphanedTypes: [HoldType],
+  checks: inventoryChecks,
+};
+
+export { AuditService } from './audit.service.ts';
+export { BusyError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from './holds.errors.ts';
+export { availabilityById, holdById } from './holds.loaders.ts';
+export { AuditResolver, AvailabilityResolver, HoldResolver, poolIdsOf } from './holds.resolver.ts';
+export { AvailabilityType, HoldType, holdNodeId } from './holds.types.ts';

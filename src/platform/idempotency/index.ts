@@ -1,0 +1,3 @@
+export { IdempotencyKeyReusedError } from './idempotency.errors.ts';
+export { type IdempotentRequest, idempotently } from './idempotently.ts';
+export { checkedIdempotencyKey, requestHash } from './request-hash.ts';

@@ -1,0 +1,5 @@
+import { startTestPostgres } from './postgres.ts';
+
+export default async function globalSetup(): Promise<void> {
+  (globalThis as { testPostgres?: unknown }).testPostgres = await startTestPostgres();
+}

@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { migrations } from '../../migrations/index.ts';
+import { startEmbeddedPostgres } from '../../src/platform/database/embedded-postgres.ts';
+import { migrate } from '../../src/platform/database/orm.ts';
+import { query, urlOf } from './sql.ts';
+
+/** What the test files find in the environment: the server's URL, and the database every test file's own is a copy of. */
+export const SERVER_URL = 'LASTSEAT_TEST_SERVER_URL';
+export const TEMPLATE = 'LASTSEAT_TEST_TEMPLATE';
+
+/**
+ * Starts one PostgreSQL for a whole run (or uses DATABASE_URL_FOR_TESTS) and migrates a template database in it once.
+ * Commits are not written to disk: nothing here survives the run, and the tests run twice as fast.
+ */
+export async function startTestPostgres(): Promise<{ stop(): Promise<void> }> {
+  const logger = pino({ level: 'silent' });
+  const given = process.env.DATABASE_URL_FOR_TESTS;
+  const directory = given ? undefined : await mkdtemp(path.join(tmpdir(), 'lastseat-test-'));
+  const server = directory
+    ? await startEmbeddedPostgres({ directory: path.join(directory, 'postgres'), logger, durable: false })
+    : undefined;
+  const serverUrl = given ?? server?.url ?? '';
+  const template = `lastseat_template_${process.pid}`;
+  const stop = async () => {
+    if (given) await query(serverUrl, `drop database if exists ${template} with (force)`);
+    await server?.stop();
+    if (directory) await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await query(serverUrl, `create database ${template}`);
+    await migrate({ url: urlOf(serverUrl, template), migrations, logger });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  process.env[SERVER_URL] = serverUrl;
+  process.env[TEMPLATE] = template;
+  return { stop };
+}
