@@ -35,6 +35,8 @@ export interface Config {
   graphql: { introspection: boolean; graphiql: boolean; costMax: number; depthMax: number; aliasesMax: number };
   sockets: { socketsMax: number; socketsPerAddressMax: number };
   claims: { batchMax: number; queueMax: number };
+  lessons: { monthlyMax: number };
+  payments: { sandbox: boolean };
   worker: { concurrency: number; deadSeconds: number };
   metrics: { token: string | undefined };
   /** Whether administrators may make members and tokens in bulk. Never in production. */
@@ -172,6 +174,8 @@ const VARIABLES = z.object({
   SOCKETS_PER_ADDRESS_MAX: wholeNumber(1, 1_000_000, WEBSOCKET_LIMITS.socketsPerAddressMax, 'Open WebSockets of one client address.'),
   CLAIMS_BATCH_MAX: wholeNumber(1, 512, 512, 'Claims decided in one transaction.'),
   CLAIMS_QUEUE_MAX: wholeNumber(1, 1_000_000, 20_000, 'Claims waiting in this process before new ones are told to come back.'),
+  MONTHLY_LESSONS_MAX: wholeNumber(1, 100, 4, 'Lessons one member may have in a month; counts for lessons made from then on.'),
+  SANDBOX_PAYMENTS: flag('on, off in production', 'Whether the payment provider without money is offered.'),
   WORKER_CONCURRENCY: wholeNumber(1, 50, 4, 'Jobs this process runs at once; each may hold one more database connection.'),
   WORKER_DEAD_SECONDS: wholeNumber(5, 3600, 30, 'A worker silent for so long is dead: its jobs are given to others.'),
   DRAIN_SECONDS: wholeNumber(0, 300, 10, 'How long a stop waits for requests under way.'),
@@ -298,6 +302,8 @@ function configOf(variables: Variables, { role }: Arguments): Config {
     },
     sockets: { socketsMax: variables.SOCKETS_MAX, socketsPerAddressMax: variables.SOCKETS_PER_ADDRESS_MAX },
     claims: { batchMax: variables.CLAIMS_BATCH_MAX, queueMax: variables.CLAIMS_QUEUE_MAX },
+    lessons: { monthlyMax: variables.MONTHLY_LESSONS_MAX },
+    payments: { sandbox: variables.SANDBOX_PAYMENTS ?? !isProduction },
     worker: { concurrency: variables.WORKER_CONCURRENCY, deadSeconds: variables.WORKER_DEAD_SECONDS },
     metrics: { token: variables.METRICS_TOKEN },
     rehearsals: variables.REHEARSALS ?? isDemonstration,

@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { readFile, writeFile } from 'node:fs/promises';
 import { features } from './features/index.ts';
 import { emitSchema } from './platform/graphql/emit-schema.ts';

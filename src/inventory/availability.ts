@@ -48,3 +48,9 @@ export const availabilityAfter = (row: PoolRow): Availability => ({
 /** Holds may run out without any change of the row: two states of one version can differ. */
 export const sameAvailability = (a: Availability, b: Availability) =>
   a.version === b.version && a.free === b.free && a.held === b.held && a.capacity === b.capacity;
+
+/** Makes an availability of what travelled between nodes as JSON. */
+export const reviveAvailability = (message: unknown): Availability => {
+  const availability = message as Omit<Availability, 'at'> & { at: string };
+  return { ...availability, at: new Date(availability.at) };
+};

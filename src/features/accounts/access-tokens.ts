@@ -9,7 +9,7 @@ export interface AccessClaims {
 
 const ISSUER = 'lastseat';
 const TYPE = 'access';
-/** Ours have about 330 characters; what is longer is not worth a signature check. */
+/** Ours have some 290 characters; what is longer is not worth a signature check. */
 const CHARACTERS_MAX = 1_024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 

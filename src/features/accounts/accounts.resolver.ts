@@ -28,7 +28,7 @@ type Context = RequestContext & { userAgent?: string | null };
 
 const clientOf = ({ clientIp, userAgent }: Context): Client => ({ ip: clientIp, userAgent: userAgent ?? null });
 
-// Hashing a password takes some 20 ms of a core, where an ordinary mutation takes well under one.
+// Hashing a password takes some 25 ms of a core, where an ordinary mutation takes well under one.
 const HASHING_PRICE = 50;
 
 @Resolver(() => MemberType)
@@ -55,7 +55,10 @@ export class AccountsResolver {
     description:
       'Makes an account. An address that has one gets the same answer and keeps what it has, so calling again changes nothing. Signs nobody in. At most 30 calls per network address in 15 minutes, unless configured otherwise. Null only together with a top-level error.',
   })
-  async signUp(@Arg('input', () => SignUpInput) input: SignUpInput, @Ctx() context: Context): Promise<typeof SignUpResult> {
+  async signUp(
+    @Arg('input', () => SignUpInput, { description: 'The account to make.' }) input: SignUpInput,
+    @Ctx() context: Context,
+  ): Promise<typeof SignUpResult> {
     const result = await this.accounts.signUp({ ...input, gender: input.gender ?? null, locale: context.locale }, context.clientIp);
     return result instanceof Refusal ? result : new SignUpAccepted(result.email);
   }
@@ -66,7 +69,10 @@ export class AccountsResolver {
     description:
       'Opens a session. Calling again opens another one; a member has at most 20, the oldest ends. 10 failures per e-mail address and 100 per network address are allowed in 15 minutes, unless configured otherwise. Null only together with a top-level error.',
   })
-  async signIn(@Arg('input', () => SignInInput) input: SignInInput, @Ctx() context: Context): Promise<typeof SignInResult> {
+  async signIn(
+    @Arg('input', () => SignInInput, { description: 'The credentials.' }) input: SignInInput,
+    @Ctx() context: Context,
+  ): Promise<typeof SignInResult> {
     const result = await this.accounts.signIn(input, clientOf(context));
     return result instanceof Refusal ? result : new SignInSuccess(result);
   }
@@ -76,7 +82,9 @@ export class AccountsResolver {
     description:
       'Exchanges a refresh token for new tokens. Each is good once: of two calls with the same token exactly one succeeds. The other one, within 10 seconds, gets RefreshTokenJustUsedError and the session goes on; later it gets RefreshTokenReusedError and the session ends. Null only together with a top-level error.',
   })
-  async refreshSession(@Arg('input', () => RefreshSessionInput) input: RefreshSessionInput): Promise<typeof RefreshSessionResult> {
+  async refreshSession(
+    @Arg('input', () => RefreshSessionInput, { description: 'The session to go on with.' }) input: RefreshSessionInput,
+  ): Promise<typeof RefreshSessionResult> {
     const result = await this.sessions.refresh(input.refreshToken);
     return result instanceof Refusal ? result : new RefreshSessionSuccess(result);
   }
@@ -87,7 +95,10 @@ export class AccountsResolver {
     description:
       'Ends the session of the access token it is called with: from then on neither that token nor the refresh token is accepted, on any node. Null only together with a top-level error.',
   })
-  async signOut(@Arg('input', () => SignOutInput) { everywhere }: SignOutInput, @Ctx() context: Context): Promise<typeof SignOutResult> {
+  async signOut(
+    @Arg('input', () => SignOutInput, { description: 'What to end.' }) { everywhere }: SignOutInput,
+    @Ctx() context: Context,
+  ): Promise<typeof SignOutResult> {
     const { memberId, sessionId } = viewerOf(context);
     await (everywhere ? this.sessions.signOutEverywhere(memberId) : this.sessions.signOut(sessionId));
     return new SignOutSuccess(everywhere);
@@ -99,7 +110,9 @@ export class AccountsResolver {
     description:
       "Gives a member a role; for administrators. It counts from the member's next request on, and calling again changes nothing. Null only together with a top-level error.",
   })
-  async setMemberRole(@Arg('input', () => SetMemberRoleInput) { memberId, role }: SetMemberRoleInput): Promise<typeof SetMemberRoleResult> {
+  async setMemberRole(
+    @Arg('input', () => SetMemberRoleInput, { description: 'Who gets which role.' }) { memberId, role }: SetMemberRoleInput,
+  ): Promise<typeof SetMemberRoleResult> {
     const result = await this.accounts.setRole(uuidOf(memberId, 'Member'), role);
     return result instanceof Refusal ? result : new SetMemberRoleSuccess(result);
   }

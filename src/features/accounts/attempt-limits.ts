@@ -16,7 +16,7 @@ export interface SignInAttempt {
  *
  * The counters are shared by all nodes, or N nodes would allow N times as many guesses. Redis keeps them when there is one; while it is away
  * each node counts for itself, because an outage of Redis must neither lock everybody out nor open the door. Without Redis they live in an
- * unlogged table of the database every node has anyway: two small upserts are little beside 20 ms of argon2.
+ * unlogged table of the database every node has anyway: two small upserts are little beside 25 ms of argon2.
  * Windows begin and end by the clock of the node or of Redis; some seconds of skew move a window of 15 minutes by as much and no more.
  */
 export class AttemptLimits {

@@ -1,7 +1,9 @@
 import type { Feature } from '../feature.ts';
 import { AccountsResolver } from './accounts.resolver.ts';
+import type { AccountsService } from './accounts.service.ts';
 import { MemberSchema } from './member.entity.ts';
 import { SessionSchema } from './session.entity.ts';
+import type { SessionsService } from './sessions.service.ts';
 
 /** Members, sessions, and who may do what. */
 export const accounts: Feature = {
@@ -9,6 +11,10 @@ export const accounts: Feature = {
   entities: [MemberSchema, SessionSchema],
   resolvers: [AccountsResolver],
 };
+
+export const accountsResolvers = (accountsService: AccountsService, sessions: SessionsService): object[] => [
+  new AccountsResolver(accountsService, sessions),
+];
 
 export { AccessTokens } from './access-tokens.ts';
 export { ACCOUNTS_DEFAULTS, type AccountsConfig } from './accounts.config.ts';

@@ -12,7 +12,7 @@ const MEMBERS_PER_CALL_MAX = 10_000;
 const TOKEN_SECONDS = 7_200;
 const MEMBERS_PER_DELETE = 10_000;
 
-/** Members for rehearsing a sale, in bulk: hashing 100,000 passwords would take the better part of an hour, so these have none and come signed in. */
+/** Members for rehearsing a sale, in bulk: hashing 100,000 passwords would take two cores over 20 minutes, so these have none and come signed in. */
 export class RehearsalMembers {
   constructor(
     private readonly pool: pg.Pool,

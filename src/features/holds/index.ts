@@ -2,6 +2,7 @@ import { HoldItemSchema, HoldSchema } from '../../inventory/hold.entity.ts';
 import { inventoryChecks } from '../../inventory/inventory.checks.ts';
 import { PoolSchema } from '../../inventory/pool.entity.ts';
 import type { Feature } from '../feature.ts';
+import type { AuditService } from './audit.service.ts';
 import { AuditResolver, AvailabilityResolver, HoldResolver } from './holds.resolver.ts';
 import { HoldType } from './holds.types.ts';
 
@@ -14,8 +15,11 @@ export const holds: Feature = {
   checks: inventoryChecks,
 };
 
+export const holdsResolvers = (audits: AuditService): object[] => [new AuditResolver(audits)];
+
 export { AuditService } from './audit.service.ts';
+export { auditTask } from './audit.tasks.ts';
 export { BusyError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from './holds.errors.ts';
 export { availabilityById, holdById } from './holds.loaders.ts';
-export { AuditResolver, AvailabilityResolver, HoldResolver, poolIdsOf } from './holds.resolver.ts';
+export { poolIdsOf } from './holds.resolver.ts';
 export { AvailabilityType, HoldType, holdNodeId } from './holds.types.ts';

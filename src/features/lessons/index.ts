@@ -3,6 +3,7 @@ import { EnrollmentType } from './enrollment.types.ts';
 import { InstructorSchema, LessonSchema, LockerStockSchema } from './lesson.entity.ts';
 import { lessonKind, lockerKind } from './lesson.kind.ts';
 import * as resolvers from './lessons.resolver.ts';
+import type { LessonsService } from './lessons.service.ts';
 
 /** Monthly swimming lessons with lockers. */
 export const lessons: Feature = {
@@ -13,5 +14,12 @@ export const lessons: Feature = {
   kinds: [lessonKind, lockerKind],
 };
 
+export const lessonsResolvers = (lessonsService: LessonsService): object[] => [
+  new resolvers.LessonsResolver(lessonsService),
+  new resolvers.AlreadyEnrolledErrorResolver(lessonsService),
+  new resolvers.NoPlaceLeftErrorResolver(lessonsService),
+];
+
+export { seedLessons } from './lessons.seed.ts';
 export { LessonsService } from './lessons.service.ts';
 export { instructorById, lessonById, lockerStockById } from './lessons.loaders.ts';

@@ -1,13 +1,11 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import { GENDERS } from '../accounts/index.ts';
 
 export const LEVELS = ['BEGINNER', 'INTERMEDIATE', 'ADVANCED', 'MASTERS', 'AQUA_AEROBICS'] as const;
 export type Level = (typeof LEVELS)[number];
 
 export const WEEKDAYS = ['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY'] as const;
 export type Weekday = (typeof WEEKDAYS)[number];
-
-export const GENDERS = ['MALE', 'FEMALE'] as const;
-export type LockerGender = (typeof GENDERS)[number];
 
 export const InstructorSchema = defineEntity({
   name: 'Instructor',

@@ -4,8 +4,9 @@ import { Connection } from '../../platform/graphql/connections.ts';
 import { Node } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
+import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { AvailabilityType } from '../holds/index.ts';
-import { GENDERS, type Lesson, LEVELS, type Level, type LockerGender, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
+import { type Lesson, LEVELS, type Level, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
 
 const enumOf = <T extends string>(values: readonly T[]) => Object.fromEntries(values.map((value) => [value, value])) as { [V in T]: V };
 
@@ -27,13 +28,6 @@ registerEnumType(WeekdayEnum, {
   name: 'Weekday',
   description: 'A day of the week in Asia/Seoul.',
   valuesConfig: Object.fromEntries(WEEKDAYS.map((day) => [day, { description: `${day[0]}${day.slice(1).toLowerCase()}.` }])),
-});
-
-export const GenderEnum = enumOf(GENDERS);
-registerEnumType(GenderEnum, {
-  name: 'LockerGender',
-  description: 'Whose changing room a locker is in.',
-  valuesConfig: { MALE: { description: "The men's changing room." }, FEMALE: { description: "The women's changing room." } },
 });
 
 @ObjectType('Instructor', { implements: Node, description: 'Who teaches.' })
@@ -100,6 +94,7 @@ export class LessonType implements Pick<Lesson, 'title' | 'level' | 'month' | 'w
   @Field(() => AvailabilityType, { description: 'How many places are left now. Watch it with `availabilityChanged(ids: [<this id>])`.' })
   availability?: AvailabilityType;
 
+  @Price(1, { size: 31 })
   @Field(() => [LessonSessionType], { description: 'Every session of the month in order, at most 31.' })
   sessions?: LessonSessionType[];
 }
@@ -113,7 +108,7 @@ export class LockerStockType implements Pick<LockerStock, 'month' | 'gender'> {
   month!: string;
 
   @Field(() => GenderEnum, { description: 'Whose changing room they are in.' })
-  gender!: LockerGender;
+  gender!: Gender;
 
   @Price(1)
   @Field(() => AvailabilityType, { description: 'How many are left now.' })

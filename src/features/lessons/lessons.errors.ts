@@ -2,9 +2,9 @@ import { Field, Int, ObjectType } from 'type-graphql';
 import { Price } from '../../platform/graphql/price.ts';
 import type { Locale } from '../../platform/locale.ts';
 import { Refusal } from '../../platform/refusal.ts';
-import { type LockerGender } from './lesson.entity.ts';
+import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { EnrollmentType } from './enrollment.types.ts';
-import { GenderEnum, LessonType } from './lesson.types.ts';
+import { LessonType } from './lesson.types.ts';
 
 @ObjectType('LessonNotFoundError', { implements: Refusal, description: 'There is no such lesson.' })
 export class LessonNotFoundError extends Refusal {
@@ -49,7 +49,7 @@ export class AlreadyEnrolledError extends Refusal {
   }
   @Price(2)
   @Field(() => EnrollmentType, { nullable: true, description: 'The enrolment you have: pay it or cancel it. Null if it ended meanwhile.' })
-  enrollment?: EnrollmentType;
+  existing?: EnrollmentType;
   text(locale: Locale) {
     return locale === 'ko'
       ? '이미 신청한 강습입니다. 내 신청 목록에서 결제하거나 취소할 수 있습니다.'
@@ -92,12 +92,12 @@ export class NoPlaceLeftError extends Refusal {
 @ObjectType('NoLockerLeftError', { implements: Refusal, description: 'No locker is left, so nothing was taken: not the lesson either.' })
 export class NoLockerLeftError extends Refusal {
   readonly code = 'NO_LOCKER_LEFT';
-  constructor(gender: LockerGender) {
+  constructor(gender: Gender) {
     super();
     this.gender = gender;
   }
   @Field(() => GenderEnum, { description: 'Whose lockers have run out.' })
-  readonly gender: LockerGender;
+  readonly gender: Gender;
   text(locale: Locale) {
     return locale === 'ko'
       ? '남은 사물함이 없어 신청되지 않았습니다. 사물함 없이 다시 신청해 주세요.'

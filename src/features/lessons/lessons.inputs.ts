@@ -2,8 +2,9 @@ import { Field, ID, InputType, Int } from 'type-graphql';
 import { POLICIES, type Policy } from '../../inventory/pool.entity.ts';
 import { registerEnumType } from 'type-graphql';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
-import type { Level, LockerGender, Weekday } from './lesson.entity.ts';
-import { GenderEnum, LevelEnum, WeekdayEnum } from './lesson.types.ts';
+import { type Gender, GenderEnum } from '../accounts/index.ts';
+import type { Level, Weekday } from './lesson.entity.ts';
+import { LevelEnum, WeekdayEnum } from './lesson.types.ts';
 
 const PolicyEnum = Object.fromEntries(POLICIES.map((policy) => [policy, policy])) as { [P in Policy]: P };
 registerEnumType(PolicyEnum, {
@@ -131,7 +132,7 @@ export class SetLockerCapacityInput {
   month!: string;
 
   @Field(() => GenderEnum, { description: 'Whose changing room.' })
-  gender!: LockerGender;
+  gender!: Gender;
 
   @Field(() => Int, { description: 'Lockers, from what is held and sold up to 100,000.' })
   capacity!: number;

@@ -9,10 +9,10 @@ import { Price } from '../../platform/graphql/price.ts';
 import { YearMonth } from '../../platform/graphql/scalars.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
-import { memberById } from '../accounts/index.ts';
+import { type Gender, memberById } from '../accounts/index.ts';
 import { AvailabilityType, availabilityById, BusyError } from '../holds/index.ts';
 import { EnrollmentConnection, EnrollmentType } from './enrollment.types.ts';
-import { Instructor, type Lesson, type LockerGender, type LockerStock } from './lesson.entity.ts';
+import type { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { sessionsOf } from './lesson-sessions.ts';
 import { InstructorType, LessonConnection, LessonSessionType, LessonType, LockerStockType } from './lesson.types.ts';
 import {
@@ -249,7 +249,7 @@ export class LessonsResolver {
   }
 }
 
-async function genderOf(context: RequestContext, memberId: string): Promise<LockerGender | null> {
+async function genderOf(context: RequestContext, memberId: string): Promise<Gender | null> {
   return (await memberById(context).load(memberId))?.gender ?? null;
 }
 
@@ -365,7 +365,7 @@ export class AlreadyEnrolledErrorResolver {
   constructor(private readonly lessonsService: LessonsService) {}
 
   @FieldResolver(() => EnrollmentType)
-  enrollment(@Root() { lessonId }: AlreadyEnrolledError, @Ctx() context: RequestContext) {
+  existing(@Root() { lessonId }: AlreadyEnrolledError, @Ctx() context: RequestContext) {
     return this.lessonsService.enrollmentOf(viewerOf(context).memberId, lessonId);
   }
 }

@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database/database.ts';
-import { GENDERS, type Level, type Weekday } from './lesson.entity.ts';
+import { GENDERS } from '../accounts/index.ts';
+import type { Level, Weekday } from './lesson.entity.ts';
 import { insertLesson, lockerStockFor } from './lessons.service.ts';
 
 const INSTRUCTORS = ['김서연', '이도윤', '박지민', '최하준', '정수아', '강민재', '한예린', '오태경'];

@@ -5,8 +5,9 @@ import { countHoldsOfClaimant, type HoldView, holdsByIds, holdsOfClaimant, liveH
 import type { Database } from '../../platform/database/database.ts';
 import { IdempotencyKeyReusedError, idempotently, requestHash } from '../../platform/idempotency/index.ts';
 import type { Refusal } from '../../platform/refusal.ts';
+import type { Gender } from '../accounts/index.ts';
 import { BusyError } from '../holds/index.ts';
-import { Instructor, Lesson, type LockerGender, LockerStock } from './lesson.entity.ts';
+import { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { lessonKind, lockerKind } from './lesson.kind.ts';
 import {
   AlreadyEnrolledError,
@@ -31,7 +32,7 @@ const LOCKERS_KNOWN_MAX = 10_000;
 export interface Enroller {
   memberId: string;
   /** Read only when a locker is asked for. */
-  gender(): Promise<LockerGender | null>;
+  gender(): Promise<Gender | null>;
   clientIp: string;
 }
 
@@ -49,7 +50,7 @@ export class LessonsService {
   /** Takes a place, and a locker if asked, in one hold. */
   async enroll(enroller: Enroller, lessonId: string, withLocker: boolean, idempotencyKey: string): Promise<HoldView | Refusal> {
     const items = [{ kind: lessonKind.name, poolId: lessonId, unitId: null, quantity: 1 }];
-    let gender: LockerGender | null = null;
+    let gender: Gender | null = null;
     if (withLocker) {
       gender = await enroller.gender();
       if (!gender) return new LockerGenderUnknownError();
@@ -73,7 +74,7 @@ export class LessonsService {
     return this.refusalOf(answer, lessonId, gender);
   }
 
-  private refusalOf(answer: Exclude<ClaimAnswer, { holdId: string }>, lessonId: string, gender: LockerGender | null): Refusal {
+  private refusalOf(answer: Exclude<ClaimAnswer, { holdId: string }>, lessonId: string, gender: Gender | null): Refusal {
     switch (answer.outcome) {
       case 'KEY_REUSED':
         return new IdempotencyKeyReusedError();
@@ -99,7 +100,7 @@ export class LessonsService {
   }
 
   /** undefined: no such lesson; null: its month has no lockers. */
-  private async lockerPoolOf(lessonId: string, gender: LockerGender): Promise<string | null | undefined> {
+  private async lockerPoolOf(lessonId: string, gender: Gender): Promise<string | null | undefined> {
     const key = `${lessonId} ${gender}`;
     const known = this.lockerPools.get(key);
     if (known) return known;
@@ -238,7 +239,7 @@ export class LessonsService {
   }
 
   /** Sets the lockers of a month and gender, making the stock at the first call. */
-  async setLockerCapacity(month: string, gender: LockerGender, capacity: number): Promise<string | Refusal> {
+  async setLockerCapacity(month: string, gender: Gender, capacity: number): Promise<string | Refusal> {
     const stockId = await this.database.transact(async (em) => lockerStockFor(em, month, gender), { name: 'make-locker-stock' });
     return this.adjust(stockId, lockerKind.name, capacity);
   }
@@ -342,7 +343,7 @@ export async function insertLesson(
 }
 
 /** The stock of a month and gender, made empty if there is none. */
-export async function lockerStockFor(em: EntityManager, month: string, gender: LockerGender): Promise<string> {
+export async function lockerStockFor(em: EntityManager, month: string, gender: Gender): Promise<string> {
   // Two makers of one stock take turns; the second finds the first one's.
   await em.execute('select pg_advisory_xact_lock(hashtextextended(?, 0))', [`locker ${month} ${gender}`]);
   const [known] = await em.execute<{ id: string }[]>('select id from locker_stock where month = ? and gender = ?', [month, gender]);

@@ -11,13 +11,15 @@ import type { Logger } from 'pino';
 import type { RequestContext } from './context.ts';
 import type { Cost } from './cost.ts';
 import { type DocumentGuard, withCost } from './limits.ts';
-import { maskErrors } from './mask-errors.ts';
+import type { ErrorMask } from './mask-errors.ts';
 import { rememberRequestId, requestIdOf } from './request-ids.ts';
 
 export interface ApolloOptions {
   schema: GraphQLSchema;
   /** The same guard the WebSocket side uses. */
   guard: DocumentGuard;
+  /** The same mask the WebSocket side uses. */
+  mask: ErrorMask;
   logger: Logger;
 }
 
@@ -27,8 +29,7 @@ export interface ApolloOptions {
  * Every optional part of Apollo is switched off by name: the cache-control plugin alone instruments every field, and
  * persisted queries registered by anybody would fill a cache.
  */
-export function buildApollo({ schema, guard, logger }: ApolloOptions): ApolloServer<RequestContext> {
-  const mask = maskErrors({ schema, introspection: guard.limits.introspection, logger });
+export function buildApollo({ schema, guard, mask, logger }: ApolloOptions): ApolloServer<RequestContext> {
   return new ApolloServer<RequestContext>({
     schema,
     logger,
@@ -44,7 +45,6 @@ export function buildApollo({ schema, guard, logger }: ApolloOptions): ApolloSer
     includeStacktraceInErrorResponses: false,
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
-    status400ForVariableCoercionErrors: true,
     persistedQueries: false,
     stopOnTerminationSignals: false,
     formatError: (_formatted, error) => mask(error, requestIdOf(error)),

@@ -78,6 +78,12 @@ export interface DocumentGuard {
   parseAndValidate(source: string): DocumentNode | readonly GraphQLError[];
   /** Judges a valid document together with its variables: text, list sizes, cost. Never throws. */
   admit(request: OperationRequest): Admission;
+  /** Both in one: what WebSocket asks for each `subscribe`. Wrong types of variables are found by graphql-js when it executes. */
+  check(
+    source: string,
+    operationName: string | null | undefined,
+    variables: Readonly<Record<string, unknown>> | null | undefined,
+  ): { document: DocumentNode; cost: Cost } | readonly GraphQLError[];
 }
 
 /** The one guard of both transports: Apollo (HTTP) and graphql-ws must be given the same instance. */
@@ -112,7 +118,14 @@ export function guardDocument({ schema, limits }: { schema: GraphQLSchema; limit
     return { cost, refusal: cost.requested > limits.costMax ? tooExpensive(cost) : null };
   }
 
-  return { limits, validationRules, validationOptions, parseOptions, documents, parseAndValidate, admit };
+  const check: DocumentGuard['check'] = (source, operationName, variables) => {
+    const document = parseAndValidate(source);
+    if (!('kind' in document)) return document;
+    const { cost, refusal } = admit({ document, operationName, variables });
+    return refusal ? [refusal] : { document, cost };
+  };
+
+  return { limits, validationRules, validationOptions, parseOptions, documents, parseAndValidate, admit, check };
 }
 
 /** Says in a result of either transport what the operation cost. */

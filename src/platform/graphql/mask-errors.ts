@@ -1,7 +1,16 @@
-import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema, Kind } from 'graphql';
+import {
+  type ExecutionResult,
+  type FormattedExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  Kind,
+} from 'graphql';
 import type { Logger } from 'pino';
+import type { Cost } from './cost.ts';
 import { type ErrorCode, isErrorCode } from './error-codes.ts';
 import { withoutValues } from './input-messages.ts';
+import { withCost } from './limits.ts';
 
 /**
  * Turns whatever went wrong into what a client may read, for both transports. Errors we threw on purpose (a GraphQLError
@@ -40,6 +49,15 @@ export function maskErrors({ schema, introspection, logger }: ErrorMaskOptions):
       extensions: { ...extensions, code },
     };
   };
+}
+
+/** A result as a client may read it: errors masked, and what the operation cost. For WebSocket; Apollo has hooks of its own. */
+export function formatResult(
+  mask: ErrorMask,
+  { errors, ...result }: ExecutionResult,
+  { cost, requestId }: { cost: Cost; requestId: string },
+): FormattedExecutionResult {
+  return withCost({ ...(errors && { errors: errors.map((error) => mask(error, requestId)) }), ...result }, cost);
 }
 
 /** The code a client may see, or undefined if the error is not for clients. */

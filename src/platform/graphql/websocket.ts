@@ -98,6 +98,8 @@ interface Connection {
   authorizationHeader: string | undefined;
   viewer: Viewer | null;
   expiry: NodeJS.Timeout | undefined;
+  /** What runs on this socket, to be ended with it. */
+  operations: Set<AsyncIterator<unknown>>;
   isAlive: boolean;
   messages: number;
   messagesSinceMs: number;
@@ -110,7 +112,6 @@ interface CheckedArgs extends ExecutionArgs {
   requestId: string;
   cost: Cost;
   shared: SharedSubscription | undefined;
-  isWanted: () => boolean;
 }
 
 type Payload = Record<string, unknown> | undefined;
@@ -144,6 +145,8 @@ export class GraphQLWebSockets {
       options: {
         maxPayload: this.limits.payloadBytesMax,
         perMessageDeflate: false,
+        // One message per turn of the event loop, so that an operation has ended before a message that uses its id again is handled.
+        allowSynchronousEvents: false,
         handleProtocols: (offered) => handleProtocols(offered),
       },
       // ws has begun to close the socket with the code that fits (1009 for a message over the limit); to terminate here would swallow it.
@@ -207,6 +210,8 @@ export class GraphQLWebSockets {
     );
     socket.once('close', (code, reason) => {
       this.forget(connection);
+      // graphql-ws ends the operations it knows by their ids; one whose id was used again while it ended could be forgotten there.
+      for (const operation of connection.operations) void operation.return?.();
       closed(code, String(reason)).catch((error) =>
         this.options.logger.error({ err: error }, 'ending the operations of a closed WebSocket failed'),
       );
@@ -255,6 +260,7 @@ export class GraphQLWebSockets {
       authorizationHeader: request.headers.authorization,
       viewer: null,
       expiry: undefined,
+      operations: new Set(),
       isAlive: true,
       messages: 0,
       messagesSinceMs: Date.now(),
@@ -356,7 +362,6 @@ export class GraphQLWebSockets {
         requestId: randomUUID(),
         cost,
         shared,
-        isWanted: () => operationId in ctx.subscriptions && connection.socket.readyState === connection.socket.OPEN,
       };
     } catch (error) {
       return [new GraphQLError('Unexpected error.', { originalError: error as Error })];
@@ -365,12 +370,11 @@ export class GraphQLWebSockets {
 
   private async subscribe(args: CheckedArgs) {
     const { connection, requestId, shared } = args;
-    // Completed or gone since it was asked for: a message now could reach a later operation of the same id.
-    if (!args.isWanted()) return emptyIterator();
-    if (shared) return this.options.hub.join(shared, connection.outlet, args.operationId);
+    if (shared) return tracked(this.options.hub.join(shared, connection.outlet, args.operationId), connection);
     const { clientIp, locale } = connection;
     const contextOf = () => this.options.contextOf({ requestId, clientIp, locale, viewer: connection.viewer });
-    return subscribeEach(args, contextOf, this.options.metrics);
+    const results = await subscribeEach(args, contextOf, this.options.metrics);
+    return 'next' in results ? tracked(results, connection) : results;
   }
 
   private pingAll(): void {
@@ -429,4 +433,29 @@ const CLOSE_ANSWER_MS = 2000;
 
 const refusal = (code: string, text: string) => new GraphQLError(text, { extensions: { code } });
 
-async function* emptyIterator(): AsyncGenerator<never> {}
+/** Remembers a running operation on its connection until it ends. */
+function tracked<T>(results: AsyncIterableIterator<T>, { operations, socket }: Connection): AsyncIterableIterator<T> {
+  const operation: AsyncIterableIterator<T> = {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      let goesOn = false;
+      try {
+        const result = await results.next();
+        goesOn = !result.done;
+        return result;
+      } finally {
+        if (!goesOn) operations.delete(operation);
+      }
+    },
+    async return() {
+      operations.delete(operation);
+      return (await results.return?.()) ?? { done: true, value: undefined };
+    },
+  };
+  operations.add(operation);
+  // Gone while the source was being opened: its close has ended the operations there were.
+  if (socket.readyState === socket.CLOSED) void operation.return?.();
+  return operation;
+}

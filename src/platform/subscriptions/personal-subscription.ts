@@ -12,7 +12,7 @@ export async function subscribeEach(
   args: ExecutionArgs,
   contextOf: () => object,
   metrics: SubscriptionMetrics,
-): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> {
+): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const stream = await createSourceEventStream({ ...args, contextValue: contextOf() });
   if (!(Symbol.asyncIterator in stream)) return stream;
   const events = stream[Symbol.asyncIterator]();

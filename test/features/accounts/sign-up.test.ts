@@ -51,7 +51,10 @@ describe('sign-up', () => {
     const afterFirst = { ...runs };
     const kept = await members();
 
-    const again = await stack.accounts.signUp({ ...wish, password: 'another password', displayName: 'Mallory', gender: 'MALE' }, anotherNetwork());
+    const again = await stack.accounts.signUp(
+      { ...wish, password: 'another password', displayName: 'Mallory', gender: 'MALE' },
+      anotherNetwork(),
+    );
 
     expect(again).toEqual(first);
     expect([afterFirst.hash - before.hash, afterFirst.verify - before.verify]).toEqual([1, 0]);

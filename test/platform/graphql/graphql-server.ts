@@ -5,6 +5,7 @@ import { buildApollo } from '../../../src/platform/graphql/apollo.ts';
 import type { RequestContext } from '../../../src/platform/graphql/context.ts';
 import { type ContextOf, type GraphqlHttpOptions, registerGraphqlHttp } from '../../../src/platform/graphql/http.ts';
 import { DEFAULT_LIMITS, type GraphqlLimits, guardDocument } from '../../../src/platform/graphql/limits.ts';
+import { maskErrors } from '../../../src/platform/graphql/mask-errors.ts';
 
 export interface GraphqlAnswer {
   status: number;
@@ -36,10 +37,11 @@ export async function startGraphqlServer(schema: GraphQLSchema, options: Graphql
   const logged: unknown[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const guard = guardDocument({ schema, limits: { ...DEFAULT_LIMITS, ...options.limits } });
+  const mask = maskErrors({ schema, introspection: guard.limits.introspection, logger });
   const fastify = Fastify();
   await options.prepare?.(fastify);
   const contextOf: ContextOf = (request) => ({ requestId: `request-${request.id}` }) as RequestContext;
-  registerGraphqlHttp(fastify, buildApollo({ schema, guard, logger }), options.contextOf ?? contextOf, options);
+  registerGraphqlHttp(fastify, buildApollo({ schema, guard, mask, logger }), options.contextOf ?? contextOf, options);
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 });
 
   async function send(path: string, init?: RequestInit): Promise<GraphqlAnswer> {

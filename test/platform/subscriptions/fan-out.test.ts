@@ -2,7 +2,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { type FanOut, inProcessFanOut, type JsonValue, RedisUnreachableError, redisFanOut } from '../../../src/platform/subscriptions/fan-out.ts';
+import {
+  type FanOut,
+  inProcessFanOut,
+  type JsonValue,
+  RedisUnreachableError,
+  redisFanOut,
+} from '../../../src/platform/subscriptions/fan-out.ts';
 import { subscriptionMetrics } from '../../../src/platform/subscriptions/metrics.ts';
 import { freePort, RedisProcess } from './redis-process.ts';
 import { until } from './until.ts';
@@ -85,7 +91,9 @@ test('an unreachable Redis is one sentence without the password', async () => {
   const error = await redisFanOut(url, logger).catch((caught) => caught);
 
   expect(error).toBeInstanceOf(RedisUnreachableError);
-  expect(error.message).toMatch(/^Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be reached \(.*ECONNREFUSED.*\): start it, or correct or unset REDIS_URL\.$/);
+  expect(error.message).toMatch(
+    /^Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be reached \(.*ECONNREFUSED.*\): start it, or correct or unset REDIS_URL\.$/,
+  );
   expect(String(error.stack)).not.toContain('hunter2');
 });
 

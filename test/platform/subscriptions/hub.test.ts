@@ -1,6 +1,17 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
 import type { Client } from 'graphql-ws';
-import { follow, rawSocket, startTankNode, TANK_CHANGED, type Tank, type TankNode, type TankNodeOptions, Tanks, wsClient } from './tank-node.ts';
+import {
+  follow,
+  rawSocket,
+  startTankNode,
+  TANK_CHANGED,
+  type Tank,
+  type TankNode,
+  type TankNodeOptions,
+  Tanks,
+  wsClient,
+} from './tank-node.ts';
 import { until } from './until.ts';
 
 let node: TankNode | undefined;
@@ -75,7 +86,10 @@ test('layout, comments, undeclared variables and the order of keys do not part s
   const head = 'subscription S($ids: [ID!]!, $filter: Filter) {';
   const same = [
     [`${head} tankChanged(ids: $ids, filter: $filter) { id level } }`, { ids: ['a'], filter: { a: 1, b: 2 } }],
-    [`${head}\n  # a comment\n  tankChanged(ids: $ids filter: $filter) {\n id, level } }`, { filter: { b: 2, a: 1 }, ids: ['a'], junk: Math.PI }],
+    [
+      `${head}\n  # a comment\n  tankChanged(ids: $ids filter: $filter) {\n id, level } }`,
+      { filter: { b: 2, a: 1 }, ids: ['a'], junk: Math.PI },
+    ],
   ] as const;
   const other = [
     [`${head} tankChanged(ids: $ids, filter: $filter) { id level } }`, { ids: ['b'], filter: { a: 1, b: 2 } }],
@@ -104,7 +118,11 @@ test('the language of a broadcast is the language of its subscribers', async () 
   for (const { send } of [korean, english]) send({ id: '1', type: 'subscribe', payload: { query } });
   await until('both have it', () => korean.messages.length === 2 && english.messages.length === 2);
 
-  expect(korean.messages[1]).toEqual({ id: '1', type: 'next', payload: { data: { tankChanged: { greeting: '안녕' } }, extensions: { cost: { requested: 7, limit: 1000 } } } });
+  expect(korean.messages[1]).toEqual({
+    id: '1',
+    type: 'next',
+    payload: { data: { tankChanged: { greeting: '안녕' } }, extensions: { cost: { requested: 7, limit: 1000 } } },
+  });
   expect(english.messages[1]).toMatchObject({ payload: { data: { tankChanged: { greeting: 'hello' } } } });
   korean.socket.close();
   english.socket.close();
@@ -181,7 +199,8 @@ test('the operation goes on after an error that heals, and has the newest state 
 test('complete ends one operation only; the id can be used again at once', async () => {
   const { hub, live } = await start();
   const raw = await rawSocket(node!.url);
-  const subscribe = (id: string, ids: string[]) => raw.send({ id, type: 'subscribe', payload: { query: TANK_CHANGED, variables: { ids } } });
+  const subscribe = (id: string, ids: string[]) =>
+    raw.send({ id, type: 'subscribe', payload: { query: TANK_CHANGED, variables: { ids } } });
   subscribe('1', ['a']);
   subscribe('2', ['b']);
   await until('both current states', () => raw.messages.length === 3);
@@ -194,12 +213,35 @@ test('complete ends one operation only; the id can be used again at once', async
   node!.change('c', 3);
   await until('both changes', () => raw.messages.length === 6);
 
-  expect(raw.messages.slice(4).map(({ id, payload }) => [id, (payload as unknown as { data: { tankChanged: Tank } }).data.tankChanged.id])).toEqual([
+  expect(
+    raw.messages.slice(4).map(({ id, payload }) => [id, (payload as unknown as { data: { tankChanged: Tank } }).data.tankChanged.id]),
+  ).toEqual([
     ['2', 'b'],
     ['1', 'c'],
   ]);
   expect([hub.size, hub.members, live.objects]).toEqual([2, 2, 2]);
+
+  for (let n = 0; n < 20; n++) {
+    raw.send({ id: '1', type: 'complete' });
+    subscribe('1', ['a']);
+  }
   raw.socket.close();
+  await until('nothing is left behind', () => hub.members === 0);
+});
+
+test('an operation whose id was used again while the one before it was still ending does not outlive its socket', async () => {
+  const { hub, metric } = await start();
+  const raw = await rawSocket(node!.url);
+  raw.send({ id: '1', type: 'subscribe', payload: { query: 'subscription { slowlyEnding { id } }' } });
+  await until('it runs', async () => (await metric('operations', { kind: 'personal' })) === 1);
+
+  raw.send({ id: '1', type: 'complete' });
+  raw.send({ id: '1', type: 'subscribe', payload: { query: TANK_CHANGED, variables: { ids: ['a'] } } });
+  await until('the first has ended', () => raw.messages.some(({ type }) => type === 'complete'));
+  expect(hub.members).toBe(1);
+  raw.socket.close();
+
+  await until('nothing is left behind', async () => hub.members === 0 && (await metric('operations')) === 0);
 });
 
 test('after everybody has gone, by complete, close or a cut line, nothing is counted any more', async () => {
@@ -211,7 +253,10 @@ test('after everybody has gone, by complete, close or a cut line, nothing is cou
     send({ id: '1', type: 'subscribe', payload: { query: TANK_CHANGED, variables: { ids: ['a'] } } });
     send({ id: '2', type: 'subscribe', payload: { query: 'subscription { myTankChanged(id: "c") { level } }' } });
   }
-  await until('all have their current states', () => completing.results.length === 2 && closing.messages.length === 3 && cut.messages.length === 3);
+  await until(
+    'all have their current states',
+    () => completing.results.length === 2 && closing.messages.length === 3 && cut.messages.length === 3,
+  );
   expect([hub.size, hub.members, live.objects, live.watchers, sockets.size]).toEqual([2, 3, 3, 4, 3]);
 
   completing.stop();
@@ -236,27 +281,30 @@ test('a reader that stops gets only the latest state of each object when it read
 
   slow.socket.pause();
   // 2 x 1,500 x 20 KB = 60 MB: far more than both kernels buffer, so most of it can only be dropped.
-  let sent = 0;
   let bufferedMax = 0;
   for (let n = 0; n < 1500; n++) {
     change('a', n);
     change('b', n);
-    sent += 2;
-    if (n % 50 === 0) await until('the quick reader keeps up', () => quick.results.length >= sent - 50);
+    await nextTurn();
+    if (n % 50 === 0)
+      await until('the quick reader keeps up', () => quick.results.slice(-2).every(({ tankChanged }) => tankChanged.version === n + 2));
     for (const connection of (sockets as unknown as { connections: Set<{ socket: { bufferedAmount: number } }> }).connections) {
       bufferedMax = Math.max(bufferedMax, connection.socket.bufferedAmount);
     }
   }
   await until('the quick reader has the last', () => quick.results.filter(({ tankChanged }) => tankChanged.version === 1501).length === 2);
   slow.socket.resume();
-  const states = () => slow.messages.slice(1).map(({ payload }) => (payload as unknown as { data: { tankChanged: Tank } }).data.tankChanged);
+  const states = () =>
+    slow.messages.slice(1).map(({ payload }) => (payload as unknown as { data: { tankChanged: Tank } }).data.tankChanged);
   await until('the slow reader has the last of both', () => states().filter(({ version }) => version === 1501).length === 2);
 
   expect(bufferedMax).toBeLessThan(256 * 1024 + 2 * 21_000);
   expect(await metric('dropped_to_latest_total')).toBeGreaterThan(1000);
   expect(states().length).toBeLessThan(1500);
   for (const id of ['a', 'b']) {
-    const versions = states().filter((tank) => tank.id === id).map(({ version }) => version);
+    const versions = states()
+      .filter((tank) => tank.id === id)
+      .map(({ version }) => version);
     expect(versions).toEqual([...new Set(versions)].sort((x, y) => x - y));
   }
   slow.socket.close();

@@ -42,7 +42,15 @@ class HandClock implements Timers {
 function liveTanks(tanks: Tanks, options: Partial<LiveObjectsOptions<Tank>> = {}) {
   const fanOut = inProcessFanOut(logger);
   const metrics = subscriptionMetrics(new Registry());
-  const live = new LiveObjects<Tank>({ name: 'tank', fanOut, read: tanks.read, sameState: (a, b) => a.level === b.level, logger, metrics, ...options });
+  const live = new LiveObjects<Tank>({
+    name: 'tank',
+    fanOut,
+    read: tanks.read,
+    sameState: (a, b) => a.level === b.level,
+    logger,
+    metrics,
+    ...options,
+  });
   opened.push(live);
   return { live, fanOut };
 }
@@ -189,19 +197,22 @@ test('a hint of the known version with another state is not believed but read ag
   expect(tanks.reads).toEqual([['a'], ['a']]);
 });
 
-test.each([null, 'x', 7, [], {}, { id: 'b', version: 9 }, { id: 'a', version: '9' }, { id: 'a', version: 1.5 }])('the hint %j is ignored', async (hint) => {
-  const tanks = new Tanks(['a']);
-  const { live, fanOut } = liveTanks(tanks);
-  const states: Tank[] = [];
-  live.observe(['a'], (state) => states.push(state));
-  await until('the first state', () => states.length === 1);
+test.each([null, 'x', 7, [], {}, { id: 'b', version: 9 }, { id: 'a', version: '9' }, { id: 'a', version: 1.5 }])(
+  'the hint %j is ignored',
+  async (hint) => {
+    const tanks = new Tanks(['a']);
+    const { live, fanOut } = liveTanks(tanks);
+    const states: Tank[] = [];
+    live.observe(['a'], (state) => states.push(state));
+    await until('the first state', () => states.length === 1);
 
-  await fanOut.publish('tank:a', hint);
-  live.publish(tanks.fill('a', 9));
+    await fanOut.publish('tank:a', hint);
+    live.publish(tanks.fill('a', 9));
 
-  await until('the next true state', () => states.length === 2);
-  expect(states[1]).toEqual({ id: 'a', version: 2, level: 9 });
-});
+    await until('the next true state', () => states.length === 2);
+    expect(states[1]).toEqual({ id: 'a', version: 2, level: 9 });
+  },
+);
 
 test('a consumer that does not read keeps one state per object', async () => {
   const tanks = new Tanks(['a', 'b']);

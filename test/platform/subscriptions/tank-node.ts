@@ -1,6 +1,6 @@
 import websocket from '@fastify/websocket';
 import fastify from 'fastify';
-import { buildSchema, type GraphQLSchema, GraphQLError, parse, validate } from 'graphql';
+import { buildSchema, GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
 import { type Client, createClient } from 'graphql-ws';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -63,6 +63,8 @@ const TYPE_DEFS = /* GraphQL */ `
     tankChanged(ids: [ID!]!, filter: Filter): Tank!
     "Executed for each subscriber."
     myTankChanged(id: ID!): Tank!
+    "Takes 50 ms to end."
+    slowlyEnding: Tank!
   }
 `;
 
@@ -106,7 +108,11 @@ export async function startTankNode(options: TankNodeOptions) {
   const schema = tankSchema(live, counts, options.padding ?? '');
   const makeContext = (viewer: Viewer | null, locale: string): TestContext => ({ viewer, locale, serial: ++counts.contexts });
   const maskErrors = (errors: readonly GraphQLError[]) =>
-    errors.map((error) => (error.extensions.code || !error.originalError ? error.toJSON() : { message: 'masked', extensions: { code: 'INTERNAL_SERVER_ERROR' } }));
+    errors.map((error) =>
+      error.extensions.code || error.nodes?.[0]?.kind === 'VariableDefinition' || !error.originalError
+        ? error.toJSON()
+        : { message: 'masked', extensions: { code: 'INTERNAL_SERVER_ERROR' } },
+    );
   const formatResult = (result: { data?: unknown; errors?: readonly GraphQLError[] | undefined }, { cost }: { cost: object }) => ({
     ...(result.errors && { errors: maskErrors(result.errors) }),
     data: result.data as Record<string, unknown> | null,
@@ -217,6 +223,19 @@ function tankSchema(live: LiveObjects<Tank>, counts: { executions: number; failu
   for (const field of Object.values(subscriptions)) field.resolve = (state) => state;
   subscriptions.tankChanged!.subscribe = (_root, { ids }) => live.watch(ids);
   subscriptions.myTankChanged!.subscribe = (_root, { id }) => live.watch([id]);
+  subscriptions.slowlyEnding!.subscribe = () => {
+    const ended = Promise.withResolvers<IteratorResult<Tank>>();
+    return {
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      next: () => ended.promise,
+      return: async () => {
+        setTimeout(() => ended.resolve({ done: true, value: undefined }), 50);
+        return { done: true, value: undefined };
+      },
+    };
+  };
   const fields = tank.getFields();
   fields.version!.resolve = (state: Tank) => {
     counts.executions++;
@@ -248,7 +267,12 @@ export interface Following<T> {
 }
 
 /** Subscribes and collects. */
-export function follow<T = { tankChanged: Tank }>(client: Client, query: string, variables?: Record<string, unknown>, operationName?: string): Following<T> {
+export function follow<T = { tankChanged: Tank }>(
+  client: Client,
+  query: string,
+  variables?: Record<string, unknown>,
+  operationName?: string,
+): Following<T> {
   const results: T[] = [];
   const { promise, resolve } = Promise.withResolvers<unknown>();
   const stop = client.subscribe<T>(
@@ -266,7 +290,10 @@ export interface RawSocket {
 }
 
 /** A client that speaks the protocol by hand, for what a well-behaved one does not do. */
-export async function rawSocket(url: string, options: { protocol?: string | null; init?: object | null; headers?: Record<string, string> } = {}): Promise<RawSocket> {
+export async function rawSocket(
+  url: string,
+  options: { protocol?: string | null; init?: object | null; headers?: Record<string, string> } = {},
+): Promise<RawSocket> {
   const { protocol = 'graphql-transport-ws', init = {}, headers = {} } = options;
   const socket = protocol === null ? new WebSocket(url, { headers }) : new WebSocket(url, protocol, { headers });
   const messages: RawSocket['messages'] = [];

@@ -1,0 +1,356 @@
+import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
+import websocket from '@fastify/websocket';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { type ExecutionResult, type FormattedExecutionResult, GraphQLError } from 'graphql';
+import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import { migrations } from '../migrations/index.ts';
+import type { Config } from './config.ts';
+import * as accounts from './features/accounts/index.ts';
+import { addSettleJob, BookingsService, bookingsResolvers, settlePaymentTask } from './features/bookings/index.ts';
+import type { Feature } from './features/feature.ts';
+import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
+import { features, rehearsalFeatures } from './features/index.ts';
+import { instructorById, LessonsService, lessonById, lessonsResolvers, lockerStockById, seedLessons } from './features/lessons/index.ts';
+import { type PaymentProvider, SandboxProvider, visiblePayment } from './features/payments/index.ts';
+import { rehearsalsResolvers } from './features/rehearsals/index.ts';
+import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
+import { Inventory } from './inventory/inventory.ts';
+import { InventoryMetrics } from './inventory/inventory.metrics.ts';
+import { Sweeper } from './inventory/sweeper.ts';
+import { Database } from './platform/database/database.ts';
+import { migrate, openOrm } from './platform/database/orm.ts';
+import { buildApollo } from './platform/graphql/apollo.ts';
+import { atLeast } from './platform/graphql/authorization.ts';
+import type { RequestContext, Viewer } from './platform/graphql/context.ts';
+import type { Cost } from './platform/graphql/cost.ts';
+import { registerGraphiql } from './platform/graphql/graphiql.ts';
+import { registerGraphqlHttp } from './platform/graphql/http.ts';
+import { DEFAULT_LIMITS, guardDocument, withCost } from './platform/graphql/limits.ts';
+import { maskErrors } from './platform/graphql/mask-errors.ts';
+import { type NodeLoader, NodeResolver, type NodeTypes, nodeTypesWithoutLoader } from './platform/graphql/node-ids.ts';
+import { type Caller, GraphQLWebSockets } from './platform/graphql/websocket.ts';
+import { registerHealth } from './platform/health.ts';
+import { forgetAnswers } from './platform/idempotency/index.ts';
+import { startWorker, type Worker } from './platform/jobs/index.ts';
+import { type Locale, localeOf } from './platform/locale.ts';
+import { type FanOut, inProcessFanOut, redisFanOut } from './platform/subscriptions/fan-out.ts';
+import { SubscriptionHub } from './platform/subscriptions/hub.ts';
+import { LiveObjects } from './platform/subscriptions/live-objects.ts';
+import { subscriptionMetrics } from './platform/subscriptions/metrics.ts';
+import { type ResolverClass, schemaOf } from './schema.ts';
+
+export interface AppOptions {
+  /** The database to use: DATABASE_URL, or that of the embedded one. */
+  databaseUrl: string;
+  config: Config;
+  logger: Logger;
+  registry: Registry;
+  /** More features and the resolvers they need, for benches and tests of the seams. */
+  extra?: { features: Feature[]; resolvers(parts: { database: Database; inventory: Inventory }): object[] };
+}
+
+export interface App {
+  readonly fastify: FastifyInstance;
+  readonly database: Database;
+  readonly inventory: Inventory;
+  readonly fanOut: FanOut;
+  readonly live: LiveObjects<Availability>;
+  readonly sockets: GraphQLWebSockets;
+  readonly audits: AuditService;
+  /** Answers the address it serves at. Does nothing in a process that only works. */
+  listen(): Promise<string>;
+  /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Builds everything and hands it to each other. The only place that does. */
+export async function buildApp({ databaseUrl, config, logger, registry, extra }: AppOptions): Promise<App> {
+  const served = [...features, ...(config.rehearsals ? rehearsalFeatures : []), ...(extra?.features ?? [])];
+
+  // Storage.
+  await migrate({ url: databaseUrl, migrations, logger });
+  const entities = served.flatMap((feature) => feature.entities ?? []);
+  const orm = await openOrm({ url: databaseUrl, entities, poolMax: config.database.poolMax, logger });
+  const inventoryMetrics = new InventoryMetrics(registry);
+  const database = await Database.over(orm, inventoryMetrics);
+
+  // What carries news.
+  const socketMetrics = subscriptionMetrics(registry);
+  const fanOut = config.redis.url ? await redisFanOut(config.redis.url, logger, { metrics: socketMetrics }) : inProcessFanOut(logger);
+  const live = new LiveObjects<Availability>({
+    name: 'availability',
+    fanOut,
+    read: (ids) => availabilityOf(database.pool, ids),
+    sameState: sameAvailability,
+    revive: reviveAvailability,
+    logger,
+    metrics: socketMetrics,
+  });
+
+  // Kernels and services.
+  const inventory = new Inventory(
+    database,
+    { ...config.claims, lanesMax: Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE)) },
+    inventoryMetrics,
+    (availability) => live.publish(availability),
+  );
+  const sweeper = new Sweeper(inventory, logger);
+  const audits = new AuditService(
+    database.pool,
+    served.flatMap((feature) => feature.checks ?? []),
+    registry,
+  );
+  const accountsConfig = {
+    ...accounts.ACCOUNTS_DEFAULTS,
+    accessTokenSecret: config.accessTokens.secret,
+    accessTokenSeconds: config.accessTokens.seconds,
+  };
+  const accessTokens = new accounts.AccessTokens(accountsConfig.accessTokenSecret, accountsConfig.accessTokenSeconds);
+  const gate = new accounts.SessionGate(database.pool, accessTokens);
+  const passwords = await accounts.Passwords.create(accountsConfig.passwordCost);
+  const limiterRedis = config.redis.url ? new Redis(config.redis.url, { enableOfflineQueue: false, maxRetriesPerRequest: 1 }) : undefined;
+  limiterRedis?.on('error', (error) => logger.debug({ err: error }, 'Redis of the rate limiter'));
+  const attempts = new accounts.AttemptLimits({ pool: database.pool, redis: limiterRedis }, accountsConfig.attempts);
+  const sessionsService = new accounts.SessionsService(database.pool, accessTokens, accountsConfig.sessionSeconds);
+  const accountsService = new accounts.AccountsService(database, passwords, sessionsService, attempts);
+  const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
+  const providers = new Map<string, PaymentProvider>(config.payments.sandbox ? [['SANDBOX', new SandboxProvider(database.pool)]] : []);
+  const bookingsService = new BookingsService(database, inventory, providers, addSettleJob);
+
+  // The schema and its resolvers.
+  const nodeTypes: NodeTypes = new Map<string, NodeLoader>([
+    ['Member', accounts.memberNode],
+    ['Lesson', (context, id) => lessonById(context).load(id)],
+    ['Instructor', (context, id) => instructorById(context).load(id)],
+    ['LockerStock', (context, id) => lockerStockById(context).load(id)],
+    ['Enrollment', visibleHold],
+    ['Payment', visiblePayment],
+  ]);
+  const resolvers = new Map<ResolverClass, object>(
+    [
+      new NodeResolver(nodeTypes),
+      ...accounts.accountsResolvers(accountsService, sessionsService),
+      ...holdsResolvers(audits),
+      ...lessonsResolvers(lessonsService),
+      ...bookingsResolvers(bookingsService),
+      ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
+      ...(extra?.resolvers({ database, inventory }) ?? []),
+    ].map((resolver) => [resolver.constructor, resolver]),
+  );
+  const schema = await schemaOf(served, (resolver) => instanceOf(resolvers, resolver));
+  const homeless = nodeTypesWithoutLoader(Object.values(schema.getTypeMap()), nodeTypes);
+  if (homeless.length > 0) throw new Error(`No loader for the nodes ${homeless.join(', ')}: add them to nodeTypes in src/app.ts.`);
+
+  // Both transports, behind one guard.
+  const { introspection, graphiql, ...limits } = config.graphql;
+  const guard = guardDocument({ schema, limits: { ...DEFAULT_LIMITS, ...limits, introspection } });
+  const mask = maskErrors({ schema, introspection, logger });
+  const apollo = buildApollo({ schema, guard, mask, logger });
+  const contextOf = (caller: Caller): RequestContext => new Context(caller, database);
+  const contextOfRequest = async (request: FastifyRequest): Promise<RequestContext> =>
+    new Context(
+      {
+        requestId: request.id,
+        viewer: await viewerOfRequest(request, gate),
+        locale: localeOf(request.headers['accept-language']),
+        clientIp: request.ip,
+        userAgent: request.headers['user-agent'] ?? null,
+      },
+      database,
+    );
+  const formatResult = (result: ExecutionResult, { cost, requestId }: { cost: Cost; requestId?: string }): FormattedExecutionResult => {
+    const { errors, ...rest } = withCost(result, cost);
+    return { ...rest, ...(errors && { errors: errors.map((error) => mask(error, requestId)) }) };
+  };
+  const hub = new SubscriptionHub({
+    schema,
+    sources: new Map([['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }]]),
+    contextOf: (locale) => contextOf({ requestId: 'shared', viewer: null, locale, clientIp: '' }),
+    formatResult,
+    logger,
+    metrics: socketMetrics,
+  });
+  const sockets = new GraphQLWebSockets({
+    schema,
+    hub,
+    guard: {
+      check(source, operationName, variables) {
+        const document = guard.parseAndValidate(source);
+        if (!('kind' in document)) return document;
+        const { cost, refusal } = guard.admit({ document, operationName, variables });
+        return refusal ? [refusal] : { document, cost };
+      },
+    },
+    fanOut,
+    authenticate: (token) => gate.authenticate(token),
+    sessionsStillLive: (ids) => gate.sessionsStillLive(ids),
+    contextOf,
+    maskErrors: (errors, requestId) => errors.map((error) => mask(error, requestId)),
+    formatResult,
+    limits: config.sockets,
+    logger,
+    metrics: socketMetrics,
+  });
+
+  const server = fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    trustProxy: config.http.trustedProxies.length > 0 ? config.http.trustedProxies : false,
+    genReqId: () => randomUUID(),
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+  });
+  let isDraining = false;
+  await server.register(websocket, sockets.pluginOptions);
+  registerGraphqlHttp(server as unknown as FastifyInstance, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
+  if (graphiql) registerGraphiql(server as unknown as FastifyInstance, { title: 'lastseat', defaultQuery: FIRST_QUERY });
+  registerHealth(server as unknown as FastifyInstance, {
+    orm,
+    migrations,
+    fanOut,
+    registry,
+    metricsToken: config.metrics.token,
+    isDraining: () => isDraining,
+  });
+
+  // What runs beside requests.
+  let worker: Worker | undefined;
+  if (config.seed) {
+    await accounts.seedAccounts(accountsService);
+    await seedLessons(database, config.lessons.monthlyMax, new Date());
+  }
+  sweeper.start();
+  await sockets.start();
+  const audit = auditTask(audits);
+  if (config.roles.worker)
+    worker = await startWorker({
+      url: databaseUrl,
+      tasks: [settlePaymentTask(bookingsService), audit.task, forgetAnswers(database.pool).task],
+      cron: [audit.cron, forgetAnswers(database.pool).cron],
+      concurrency: config.worker.concurrency,
+      logger,
+    });
+
+  let closing: Promise<void> | undefined;
+  return {
+    fastify: server as unknown as FastifyInstance,
+    database,
+    inventory,
+    fanOut,
+    live,
+    sockets,
+    audits,
+    listen: async () => {
+      await server.listen({ host: config.http.host, port: config.http.port });
+      const address = server.server.address();
+      return `http://${config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host}:${typeof address === 'object' ? address?.port : config.http.port}`;
+    },
+    close: () => {
+      closing ??= (async () => {
+        isDraining = true;
+        await server.close();
+        await worker?.stop();
+        await sweeper.stop();
+        live.close();
+        await fanOut.close();
+        limiterRedis?.disconnect();
+        await orm.close(true);
+      })();
+      return closing;
+    },
+  };
+}
+
+/** A share of the connection pool for batches of claims, so that queries find a connection in the middle of a rush. */
+const INVENTORY_LANES_SHARE = 0.4;
+/** Longer than any statement may run, shorter than a client's patience. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const IDS_WATCHED_MAX = 100;
+
+const FIRST_QUERY = `# Lessons with free places. Watch one of them with the subscription below.
+query FreeLessons {
+  lessons(first: 5, filter: { freeOnly: true }) {
+    nodes {
+      id
+      title
+      month
+      weekdays
+      startsAt
+      price { amountMinor currency }
+      availability { capacity free version }
+    }
+  }
+}
+
+subscription Watch($ids: [ID!]!) {
+  availabilityChanged(ids: $ids) { id capacity free version at }
+}
+`;
+
+class Context implements RequestContext {
+  readonly requestId: string;
+  readonly viewer: Viewer | null;
+  readonly locale: Locale;
+  readonly clientIp: string;
+  readonly userAgent: string | null;
+  readonly loaders = new Map<symbol, unknown>();
+  private fork: EntityManager | undefined;
+
+  constructor(
+    caller: Caller & { userAgent?: string | null },
+    private readonly database: Database,
+  ) {
+    this.requestId = caller.requestId;
+    this.viewer = caller.viewer;
+    this.locale = caller.locale;
+    this.clientIp = caller.clientIp;
+    this.userAgent = caller.userAgent ?? null;
+  }
+
+  get em(): EntityManager {
+    this.fork ??= this.database.fork();
+    return this.fork;
+  }
+}
+
+/** No token: anonymous. A token that is not good: refused, so that a client learns that it must refresh instead of being shown an empty account. */
+async function viewerOfRequest(request: FastifyRequest, gate: accounts.SessionGate): Promise<Viewer | null> {
+  const header = request.headers.authorization;
+  if (!header) return null;
+  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
+  const viewer = token ? await gate.authenticate(token) : null;
+  if (!viewer) throw invalidToken();
+  return viewer;
+}
+
+const invalidToken = () =>
+  new GraphQLError('The access token is forged, expired, or its session has ended: refresh it or sign in again.', {
+    extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } },
+  });
+
+/** A hold its reader may see: its member, or an administrator. */
+async function visibleHold(context: RequestContext, id: string): Promise<object | null> {
+  const { viewer } = context;
+  const hold = viewer ? await holdById(context).load(id) : null;
+  return hold && viewer && (hold.claimantId === viewer.memberId || atLeast(viewer.role, 'ADMIN')) ? hold : null;
+}
+
+function watchedPoolIds(ids: readonly string[]): string[] {
+  if (ids.length >= 1 && ids.length <= IDS_WATCHED_MAX) return poolIdsOf(ids);
+  throw new GraphQLError(`\`ids\` must name 1 to ${IDS_WATCHED_MAX} things.`, { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+/** Resolvers that need nothing are made at first use; the others were handed their services above. */
+function instanceOf(resolvers: Map<ResolverClass, object>, resolver: ResolverClass): object {
+  let instance = resolvers.get(resolver);
+  if (!instance) {
+    if (resolver.length > 0) throw new Error(`${resolver.name} needs services: build it in src/app.ts.`);
+    instance = Reflect.construct(resolver, []) as object;
+    resolvers.set(resolver, instance);
+  }
+  return instance;
+}
