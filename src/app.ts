@@ -18,8 +18,8 @@ import { instructorById, LessonsService, lessonById, lessonsResolvers, lockerSto
 import { type PaymentProvider, SandboxProvider, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
-import { Inventory } from './inventory/inventory.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
+import { Inventory } from './inventory/inventory.ts';
 import { Sweeper } from './inventory/sweeper.ts';
 import { Database } from './platform/database/database.ts';
 import { migrate, openOrm } from './platform/database/orm.ts';

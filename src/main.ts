@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { type App, buildApp } from './app.ts';
-import { ConfigError, type Config, helpText, parseArguments, readConfig } from './config.ts';
+import { type Config, ConfigError, helpText, parseArguments, readConfig } from './config.ts';
 import { DEMO_ACCOUNTS, DEMO_PASSWORD } from './features/accounts/index.ts';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
 import { DatabaseUnusableError } from './platform/database/orm.ts';
@@ -18,12 +18,15 @@ async function main(): Promise<void> {
 
   const config = readConfig(args);
   const logger = createLogger(config.log);
-  const embedded = config.database.url
-    ? undefined
-    : await startEmbeddedPostgres({ directory: config.database.embeddedDirectory, logger });
+  const embedded = config.database.url ? undefined : await startEmbeddedPostgres({ directory: config.database.embeddedDirectory, logger });
   let app: App | undefined;
   try {
-    app = await buildApp({ databaseUrl: config.database.url ?? (embedded as EmbeddedPostgres).url, config, logger, registry: createRegistry() });
+    app = await buildApp({
+      databaseUrl: config.database.url ?? (embedded as EmbeddedPostgres).url,
+      config,
+      logger,
+      registry: createRegistry(),
+    });
     const url = config.roles.api ? await app.listen() : undefined;
     const reason = await new Promise<string>((resolve) => {
       // A second signal while draining changes nothing: the drain has a deadline of its own.
@@ -67,7 +70,9 @@ try {
   const isPortTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
   if (isPortTaken) {
     const { port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-    process.stderr.write(`Port ${port} of ${address} is taken: stop what listens there, or choose another with --port (0 takes a free one).\n`);
+    process.stderr.write(
+      `Port ${port} of ${address} is taken: stop what listens there, or choose another with --port (0 takes a free one).\n`,
+    );
   } else if (KNOWN_FAILURES.some((known) => error instanceof known)) process.stderr.write(`${(error as Error).message}\n`);
   else process.stderr.write(`${(error as Error).stack}\n`);
   process.exitCode = 1;

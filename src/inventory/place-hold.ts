@@ -6,7 +6,7 @@ import type { ClaimAnswer, ClaimRequest, Granted } from './claim.ts';
 import type { ClaimCombiner } from './combine-claims.ts';
 import { CLAIM_HOLDS, claimParameters, type Decision, readDecision } from './decide-claims.ts';
 import { Hold, HoldItem } from './hold.entity.ts';
-import { Pool, type Policy } from './pool.entity.ts';
+import { type Policy, Pool } from './pool.entity.ts';
 
 const POLICIES_KNOWN_MAX = 10_000;
 

@@ -32,7 +32,12 @@ const LIVE_OF_CLAIMANT = `
 
 const read = async (pool: pg.Pool, name: string, text: string, values: unknown[]): Promise<HoldView[]> => {
   const { rows } = await pool.query({ name, text, values });
-  return rows.map((row) => ({ ...row, amountMinor: Number(row.amountMinor), expiresAt: new Date(row.expiresAt), createdAt: new Date(row.createdAt) }));
+  return rows.map((row) => ({
+    ...row,
+    amountMinor: Number(row.amountMinor),
+    expiresAt: new Date(row.expiresAt),
+    createdAt: new Date(row.createdAt),
+  }));
 };
 
 /** Unknown ids are left out. */

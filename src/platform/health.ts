@@ -28,7 +28,11 @@ export function registerHealth(fastify: FastifyInstance, options: HealthOptions)
     if (options.isDraining()) return reply.code(503).send({ status: 'draining' });
     const [database, fanOut] = await Promise.all([databaseState(options), options.fanOut.ready()]);
     if (database !== 'ready') void reply.code(503);
-    return { status: database === 'ready' ? (fanOut ? 'ready' : 'degraded') : 'unready', database, fanOut: fanOut ? 'ready' : 'unreachable' };
+    return {
+      status: database === 'ready' ? (fanOut ? 'ready' : 'degraded') : 'unready',
+      database,
+      fanOut: fanOut ? 'ready' : 'unreachable',
+    };
   });
 
   fastify.get('/metrics', async (request, reply) => {

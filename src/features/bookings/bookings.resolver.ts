@@ -1,4 +1,4 @@
-import { Arg, createUnionType, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, createUnionType, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { allKinds } from '../../inventory/kind.ts';
 import type { HoldView } from '../../inventory/read-holds.ts';
 import { RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
@@ -24,7 +24,8 @@ class PreparePaymentInput {
   sandboxOutcome!: SandboxOutcome;
 
   @Field(() => String, {
-    description: 'Made by you before the first try, 1 to 200 visible ASCII characters. Sending the same again answers with the same payment.',
+    description:
+      'Made by you before the first try, 1 to 200 visible ASCII characters. Sending the same again answers with the same payment.',
   })
   idempotencyKey!: string;
 }
@@ -49,7 +50,9 @@ export class PreparePaymentSuccess {
   hold?: HoldType;
 }
 
-@ObjectType('CancelBookingSuccess', { description: 'It is given up: the place and everything with it went back, and so did the money if it was paid.' })
+@ObjectType('CancelBookingSuccess', {
+  description: 'It is given up: the place and everything with it went back, and so did the money if it was paid.',
+})
 class CancelBookingSuccess {
   constructor(hold: HoldView) {
     this.hold = hold as never;

@@ -101,7 +101,8 @@ export class BookingsService {
   async settle(paymentId: string): Promise<Payment> {
     const payment = await this.database.fork().findOneOrFail(Payment, { id: paymentId });
     const provider = this.providers.get(payment.provider);
-    if (!provider) throw new Error(`Payment ${paymentId} needs the provider ${payment.provider}, which is not set up on this server: set it up again.`);
+    if (!provider)
+      throw new Error(`Payment ${paymentId} needs the provider ${payment.provider}, which is not set up on this server: set it up again.`);
     if (payment.state === 'PENDING') return this.conclude(payment, await provider.approve(orderOf(payment)));
     if (payment.state === 'REFUNDING') return this.conclude(payment, await provider.refund(orderOf(payment)));
     return payment;
@@ -115,7 +116,11 @@ export class BookingsService {
   }
 
   /** The one transition of payment and hold. Undefined when a rival was first: its end is the end. */
-  private async concludeIn(em: EntityManager, payment: Payment, answer: Exclude<ProviderAnswer, { outcome: 'UNKNOWN' }>): Promise<Moved | undefined> {
+  private async concludeIn(
+    em: EntityManager,
+    payment: Payment,
+    answer: Exclude<ProviderAnswer, { outcome: 'UNKNOWN' }>,
+  ): Promise<Moved | undefined> {
     const code = answer.outcome === 'REFUSED' ? answer.code : null;
     const [concluded] = await em.execute<{ id: string }[]>(
       'update payment set state = ?, refusal_code = ?, changed_at = clock_timestamp() where id = ? and state = ? returning id',
@@ -124,7 +129,8 @@ export class BookingsService {
     if (!concluded) return undefined;
     const verb = ({ APPROVED: 'confirm', REFUSED: 'releaseUnpaid', REFUNDED: 'giveBack' } as const)[answer.outcome];
     const moved = await this.inventory.move(em, verb, payment.holdId, null);
-    if (moved.outcome !== 'MOVED') throw new Error(`Hold ${payment.holdId} is ${moved.outcome} while its payment became ${answer.outcome}.`);
+    if (moved.outcome !== 'MOVED')
+      throw new Error(`Hold ${payment.holdId} is ${moved.outcome} while its payment became ${answer.outcome}.`);
     return moved;
   }
 }

@@ -41,7 +41,10 @@ export class HoldNotOpenError extends Refusal {
   }
 }
 
-@ObjectType('BusyError', { implements: Refusal, description: 'Too many claims are waiting. Nothing was taken; send the same request again.' })
+@ObjectType('BusyError', {
+  implements: Refusal,
+  description: 'Too many claims are waiting. Nothing was taken; send the same request again.',
+})
 export class BusyError extends Refusal {
   readonly code = 'BUSY';
   @Field(() => Int, { description: 'Wait this many seconds before sending the same request with the same idempotency key again.' })

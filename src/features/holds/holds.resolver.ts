@@ -1,4 +1,4 @@
-import { Arg, FieldResolver, ID, Int, ObjectType, Field, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Field, FieldResolver, ID, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { Availability } from '../../inventory/availability.ts';
 import { allKinds, kindOf } from '../../inventory/kind.ts';
 import type { HoldView } from '../../inventory/read-holds.ts';
@@ -92,4 +92,3 @@ export class AuditResolver {
     return this.audits.latest();
   }
 }
-

@@ -1,4 +1,4 @@
-import { Field, ID, InterfaceType, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, ID, Int, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import type { Availability } from '../../inventory/availability.ts';
 import { HOLD_STATES, type HoldState } from '../../inventory/hold-states.ts';
 import { kindOf } from '../../inventory/kind.ts';
@@ -46,7 +46,8 @@ export abstract class HoldType {
 export const holdNodeId = (hold: Pick<HoldView, 'kind' | 'id'>) => toNodeId(kindOf(hold.kind).holdType ?? 'Hold', hold.id);
 
 @ObjectType('Availability', {
-  description: 'How much of a limited thing is left. Free = capacity − sold − held, where unpaid holds past their deadline count for nothing.',
+  description:
+    'How much of a limited thing is left. Free = capacity − sold − held, where unpaid holds past their deadline count for nothing.',
 })
 export class AvailabilityType implements Omit<Availability, 'kind'> {
   @Field(() => ID, { description: 'The id of the thing this is about, for example of the lesson.' })

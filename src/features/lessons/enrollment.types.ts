@@ -7,7 +7,8 @@ import { LessonType, LockerStockType } from './lesson.types.ts';
 
 @ObjectType('Enrollment', {
   implements: [Node, HoldType],
-  description: 'A place in a lesson, and a locker if one was asked for, from the moment it is held. Readable by its member and by administrators.',
+  description:
+    'A place in a lesson, and a locker if one was asked for, from the moment it is held. Readable by its member and by administrators.',
 })
 export class EnrollmentType extends HoldType {
   @Price(1)

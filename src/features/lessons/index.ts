@@ -20,6 +20,6 @@ export const lessonsResolvers = (lessonsService: LessonsService): object[] => [
   new resolvers.NoPlaceLeftErrorResolver(lessonsService),
 ];
 
+export { instructorById, lessonById, lockerStockById } from './lessons.loaders.ts';
 export { seedLessons } from './lessons.seed.ts';
 export { LessonsService } from './lessons.service.ts';
-export { instructorById, lessonById, lockerStockById } from './lessons.loaders.ts';

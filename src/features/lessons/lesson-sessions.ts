@@ -1,4 +1,4 @@
-import { WEEKDAYS, type Lesson } from './lesson.entity.ts';
+import { type Lesson, WEEKDAYS } from './lesson.entity.ts';
 
 /** Korea has kept UTC+9 without daylight saving since 1988, so a fixed offset is exact for every lesson that can be made. */
 const SEOUL_OFFSET = '+09:00';

@@ -1,12 +1,12 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { Money } from '../../platform/graphql/money.ts';
 import { Connection } from '../../platform/graphql/connections.ts';
+import { Money } from '../../platform/graphql/money.ts';
 import { Node } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { AvailabilityType } from '../holds/index.ts';
-import { type Lesson, LEVELS, type Level, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
+import { LEVELS, type Lesson, type Level, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
 
 const enumOf = <T extends string>(values: readonly T[]) => Object.fromEntries(values.map((value) => [value, value])) as { [V in T]: V };
 
@@ -99,7 +99,7 @@ export class LessonType implements Pick<Lesson, 'title' | 'level' | 'month' | 'w
   sessions?: LessonSessionType[];
 }
 
-@ObjectType('LockerStock', { implements: Node, description: "The lockers of one changing room for one month." })
+@ObjectType('LockerStock', { implements: Node, description: 'The lockers of one changing room for one month.' })
 export class LockerStockType implements Pick<LockerStock, 'month' | 'gender'> {
   @Field(() => ID, { description: 'The opaque id.' })
   id!: string;

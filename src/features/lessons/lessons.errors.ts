@@ -10,7 +10,9 @@ import { LessonType } from './lesson.types.ts';
 export class LessonNotFoundError extends Refusal {
   readonly code = 'LESSON_NOT_FOUND';
   text(locale: Locale) {
-    return locale === 'ko' ? '해당 강습을 찾을 수 없습니다. 목록에서 다시 선택해 주세요.' : 'There is no such lesson. Choose one from `lessons`.';
+    return locale === 'ko'
+      ? '해당 강습을 찾을 수 없습니다. 목록에서 다시 선택해 주세요.'
+      : 'There is no such lesson. Choose one from `lessons`.';
   }
 }
 
@@ -34,7 +36,9 @@ export class LessonNotYetOnSaleError extends Refusal {
 export class LessonSaleClosedError extends Refusal {
   readonly code = 'SALE_CLOSED';
   text(locale: Locale) {
-    return locale === 'ko' ? '접수가 마감되었습니다. 다른 강습을 선택해 주세요.' : 'Enrolment for this lesson is over. Choose another lesson.';
+    return locale === 'ko'
+      ? '접수가 마감되었습니다. 다른 강습을 선택해 주세요.'
+      : 'Enrolment for this lesson is over. Choose another lesson.';
   }
 }
 
@@ -57,7 +61,10 @@ export class AlreadyEnrolledError extends Refusal {
   }
 }
 
-@ObjectType('MonthlyLimitReachedError', { implements: Refusal, description: 'You have as many lessons of that month as one member may have.' })
+@ObjectType('MonthlyLimitReachedError', {
+  implements: Refusal,
+  description: 'You have as many lessons of that month as one member may have.',
+})
 export class MonthlyLimitReachedError extends Refusal {
   readonly code = 'MONTHLY_LIMIT_REACHED';
   constructor(limit: number) {
@@ -80,7 +87,9 @@ export class NoPlaceLeftError extends Refusal {
     super();
   }
   @Price(3, { size: 5 })
-  @Field(() => [LessonType], { description: 'Up to 5 lessons of the same month and level that have free places now, soonest in the day first.' })
+  @Field(() => [LessonType], {
+    description: 'Up to 5 lessons of the same month and level that have free places now, soonest in the day first.',
+  })
   alternatives?: LessonType[];
   text(locale: Locale) {
     return locale === 'ko'
@@ -105,7 +114,10 @@ export class NoLockerLeftError extends Refusal {
   }
 }
 
-@ObjectType('LockerGenderUnknownError', { implements: Refusal, description: 'Lockers are in changing rooms, and your account names no gender.' })
+@ObjectType('LockerGenderUnknownError', {
+  implements: Refusal,
+  description: 'Lockers are in changing rooms, and your account names no gender.',
+})
 export class LockerGenderUnknownError extends Refusal {
   readonly code = 'LOCKER_GENDER_UNKNOWN';
   text(locale: Locale) {
@@ -115,7 +127,10 @@ export class LockerGenderUnknownError extends Refusal {
   }
 }
 
-@ObjectType('CapacityBelowTakenError', { implements: Refusal, description: 'Capacity may not fall below what is held and sold. Nothing was changed.' })
+@ObjectType('CapacityBelowTakenError', {
+  implements: Refusal,
+  description: 'Capacity may not fall below what is held and sold. Nothing was changed.',
+})
 export class CapacityBelowTakenError extends Refusal {
   readonly code = 'CAPACITY_BELOW_TAKEN';
   constructor(held: number, sold: number) {

@@ -1,6 +1,5 @@
-import { Field, ID, InputType, Int } from 'type-graphql';
+import { Field, ID, InputType, Int, registerEnumType } from 'type-graphql';
 import { POLICIES, type Policy } from '../../inventory/pool.entity.ts';
-import { registerEnumType } from 'type-graphql';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import type { Level, Weekday } from './lesson.entity.ts';
@@ -40,7 +39,8 @@ export class EnrollInput {
   withLocker!: boolean;
 
   @Field(() => String, {
-    description: 'Made by you before the first try, 1 to 200 visible ASCII characters. Sending the same again answers with the same enrolment.',
+    description:
+      'Made by you before the first try, 1 to 200 visible ASCII characters. Sending the same again answers with the same enrolment.',
   })
   idempotencyKey!: string;
 }
@@ -77,7 +77,10 @@ export class CreateLessonInput {
   @Field(() => Int, { description: 'The price of the month in KRW (won have no minor unit), 0 to 100,000,000.' })
   priceMinor!: number;
 
-  @Field(() => PolicyEnum, { defaultValue: 'OPTIMISTIC', description: 'How rivals are kept apart: choose `PESSIMISTIC` for a lesson that will be fought for.' })
+  @Field(() => PolicyEnum, {
+    defaultValue: 'OPTIMISTIC',
+    description: 'How rivals are kept apart: choose `PESSIMISTIC` for a lesson that will be fought for.',
+  })
   policy!: Policy;
 
   @Field(() => Date, { nullable: true, description: 'When enrolment opens. Null: at once.' })
@@ -86,11 +89,15 @@ export class CreateLessonInput {
   @Field(() => Date, { nullable: true, description: 'When enrolment closes. Null: it does not close by itself.' })
   onSaleUntil?: Date | null;
 
-  @Field(() => String, { description: 'Made by you before the first try, 1 to 200 visible ASCII characters: a double-submitted form makes one lesson.' })
+  @Field(() => String, {
+    description: 'Made by you before the first try, 1 to 200 visible ASCII characters: a double-submitted form makes one lesson.',
+  })
   idempotencyKey!: string;
 }
 
-@InputType('UpdateLessonInput', { description: 'What to change. Absent: left as it is. Null is allowed only for the ends of the sale window, where it means none.' })
+@InputType('UpdateLessonInput', {
+  description: 'What to change. Absent: left as it is. Null is allowed only for the ends of the sale window, where it means none.',
+})
 export class UpdateLessonInput {
   @Field(() => ID, { description: 'The id of the lesson.' })
   lessonId!: string;

@@ -1,4 +1,18 @@
-import { Arg, Args, createUnionType, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  Ctx,
+  createUnionType,
+  Field,
+  FieldResolver,
+  ID,
+  InputType,
+  Mutation,
+  ObjectType,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import type { HoldView } from '../../inventory/read-holds.ts';
 import { RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
 import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
@@ -13,8 +27,8 @@ import { type Gender, memberById } from '../accounts/index.ts';
 import { AvailabilityType, availabilityById, BusyError } from '../holds/index.ts';
 import { EnrollmentConnection, EnrollmentType } from './enrollment.types.ts';
 import type { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
-import { sessionsOf } from './lesson-sessions.ts';
 import { InstructorType, LessonConnection, LessonSessionType, LessonType, LockerStockType } from './lesson.types.ts';
+import { sessionsOf } from './lesson-sessions.ts';
 import {
   AlreadyEnrolledError,
   CapacityBelowTakenError,
@@ -78,7 +92,12 @@ class LessonSuccess {
 const lessonResult = (name: string, description: string, ...errors: (new (...args: never[]) => Refusal)[]) =>
   createUnionType({ name, description, types: () => [LessonSuccess, ...errors] as never });
 
-const CreateLessonResult = lessonResult('CreateLessonResult', 'The new lesson, or what is wrong with it.', LessonInputError, IdempotencyKeyReusedError);
+const CreateLessonResult = lessonResult(
+  'CreateLessonResult',
+  'The new lesson, or what is wrong with it.',
+  LessonInputError,
+  IdempotencyKeyReusedError,
+);
 const UpdateLessonResult = lessonResult('UpdateLessonResult', 'The changed lesson, or why not.', LessonNotFoundError, LessonInputError);
 const ChangeLessonCapacityResult = lessonResult(
   'ChangeLessonCapacityResult',
@@ -133,7 +152,10 @@ export class LessonsResolver {
   @Price(1, { multipliedBy: 'first' })
   @Query(() => LessonConnection, { description: 'The timetable by month, time of day and id. Anyone may read it.' })
   async lessons(
-    @Arg('filter', () => LessonFilter, { nullable: true, description: 'Which lessons; absent or null: all.' }) given: LessonFilter | null | undefined,
+    @Arg('filter', () => LessonFilter, { nullable: true, description: 'Which lessons; absent or null: all.' }) given:
+      | LessonFilter
+      | null
+      | undefined,
     @Args(() => ConnectionArgs) args: ConnectionArgs,
     @Ctx() context: RequestContext,
   ) {
@@ -154,7 +176,9 @@ export class LessonsResolver {
   }
 
   @Price(1, { size: 2 })
-  @Query(() => [LockerStockType], { description: 'What lockers a month has, one entry for each changing room, at most 2. Anyone may read it.' })
+  @Query(() => [LockerStockType], {
+    description: 'What lockers a month has, one entry for each changing room, at most 2. Anyone may read it.',
+  })
   lockers(@Arg('month', () => YearMonth, { description: 'The month.' }) month: string, @Ctx() context: RequestContext) {
     return this.lessonsService.lockerStocks(context.em, month);
   }
@@ -182,7 +206,8 @@ export class LessonsResolver {
   @RequiresRole()
   @Mutation(() => EnrollResult, {
     nullable: true,
-    description: 'Takes a place in a lesson, and a locker if asked, for 5 minutes: both or nothing. Needs a signed-in member. Safe to repeat with the same key.',
+    description:
+      'Takes a place in a lesson, and a locker if asked, for 5 minutes: both or nothing. Needs a signed-in member. Safe to repeat with the same key.',
   })
   async enroll(@Arg('input', () => EnrollInput, { description: 'What to enrol in.' }) input: EnrollInput, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
@@ -201,13 +226,20 @@ export class LessonsResolver {
     @Arg('input', () => CreateInstructorInput, { description: 'The instructor.' }) input: CreateInstructorInput,
     @Ctx() context: RequestContext,
   ) {
-    const made = await this.lessonsService.createInstructor(viewerOf(context).memberId, input.name, checkedIdempotencyKey(input.idempotencyKey));
+    const made = await this.lessonsService.createInstructor(
+      viewerOf(context).memberId,
+      input.name,
+      checkedIdempotencyKey(input.idempotencyKey),
+    );
     return made instanceof Refusal ? made : new InstructorSuccess(made.instructorId);
   }
 
   @RequiresRole('ADMIN')
   @Mutation(() => CreateLessonResult, { nullable: true, description: 'Adds a lesson to the timetable. Needs the role ADMIN.' })
-  async createLesson(@Arg('input', () => CreateLessonInput, { description: 'The lesson.' }) input: CreateLessonInput, @Ctx() context: RequestContext) {
+  async createLesson(
+    @Arg('input', () => CreateLessonInput, { description: 'The lesson.' }) input: CreateLessonInput,
+    @Ctx() context: RequestContext,
+  ) {
     checkedIdempotencyKey(input.idempotencyKey);
     const made = await this.lessonsService.createLesson(viewerOf(context).memberId, input, uuidOf(input.instructorId, 'Instructor'));
     return made instanceof Refusal ? made : new LessonSuccess(made.lessonId);
@@ -215,9 +247,14 @@ export class LessonsResolver {
 
   @RequiresRole('ADMIN')
   @Mutation(() => UpdateLessonResult, { nullable: true, description: 'Changes a lesson. Needs the role ADMIN.' })
-  async updateLesson(@Arg('input', () => UpdateLessonInput, { description: 'What to change.' }) { lessonId, ...change }: UpdateLessonInput) {
+  async updateLesson(
+    @Arg('input', () => UpdateLessonInput, { description: 'What to change.' }) { lessonId, ...change }: UpdateLessonInput,
+  ) {
     const instructorId = change.instructorId == null ? change.instructorId : uuidOf(change.instructorId, 'Instructor');
-    const changed = await this.lessonsService.updateLesson(uuidOf(lessonId, 'Lesson'), { ...change, ...(instructorId ? { instructorId } : {}) });
+    const changed = await this.lessonsService.updateLesson(uuidOf(lessonId, 'Lesson'), {
+      ...change,
+      ...(instructorId ? { instructorId } : {}),
+    });
     return changed instanceof Refusal ? changed : new LessonSuccess(changed.id);
   }
 
@@ -226,7 +263,9 @@ export class LessonsResolver {
     nullable: true,
     description: 'Sets the number of places, up or down, while claims run. Needs the role ADMIN.',
   })
-  async changeLessonCapacity(@Arg('input', () => ChangeLessonCapacityInput, { description: 'The new capacity.' }) input: ChangeLessonCapacityInput) {
+  async changeLessonCapacity(
+    @Arg('input', () => ChangeLessonCapacityInput, { description: 'The new capacity.' }) input: ChangeLessonCapacityInput,
+  ) {
     const changed = await this.lessonsService.changeCapacity(uuidOf(input.lessonId, 'Lesson'), input.capacity);
     return changed instanceof Refusal ? changed : new LessonSuccess(changed);
   }
@@ -242,7 +281,10 @@ export class LessonsResolver {
   }
 
   @RequiresRole('ADMIN')
-  @Mutation(() => SetLockerCapacityResult, { nullable: true, description: 'Sets how many lockers a changing room has in a month. Needs the role ADMIN.' })
+  @Mutation(() => SetLockerCapacityResult, {
+    nullable: true,
+    description: 'Sets how many lockers a changing room has in a month. Needs the role ADMIN.',
+  })
   async setLockerCapacity(@Arg('input', () => SetLockerCapacityInput, { description: 'The lockers.' }) input: SetLockerCapacityInput) {
     const set = await this.lessonsService.setLockerCapacity(input.month, input.gender, input.capacity);
     return set instanceof Refusal ? set : new LockerStockSuccess(set);

@@ -47,7 +47,10 @@ export async function seedLessons(database: Database, monthlyLessonsMax: number,
       await em.execute('select pg_advisory_xact_lock(hashtextextended(?, 0))', ['seed lessons']);
       const [known] = await em.execute<{ exists: boolean }[]>('select exists (select from lesson) as exists');
       if (known?.exists) return;
-      const instructors = await em.execute<{ id: string }[]>(`insert into instructor (name) values ${INSTRUCTORS.map(() => '(?)').join(', ')} returning id`, INSTRUCTORS);
+      const instructors = await em.execute<{ id: string }[]>(
+        `insert into instructor (name) values ${INSTRUCTORS.map(() => '(?)').join(', ')} returning id`,
+        INSTRUCTORS,
+      );
       for (const monthsAhead of [1, 2]) {
         const first = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + monthsAhead, 1));
         const month = first.toISOString().slice(0, 7);

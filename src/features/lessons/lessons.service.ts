@@ -132,7 +132,12 @@ export class LessonsService {
   }
 
   /** Ordered by month, start and id; `after`: the last of the page before. */
-  async lessons(em: EntityManager, filter: LessonFilter, after: readonly [string, string, string] | null, limit: number): Promise<Lesson[]> {
+  async lessons(
+    em: EntityManager,
+    filter: LessonFilter,
+    after: readonly [string, string, string] | null,
+    limit: number,
+  ): Promise<Lesson[]> {
     const { sql, values } = lessonsWhere(filter);
     const { rows } = await this.database.pool.query({
       text: `select l.* from lesson l where ${sql} and ($${values.length + 1}::text is null or (l.month, l.starts_at, l.id) > ($${values.length + 1}, $${values.length + 2}, $${values.length + 3}::uuid))
@@ -303,13 +308,21 @@ function problemWith(
     return new LessonInputError('title', 'The title must have 1 to 200 characters.', '제목은 1자 이상 200자 이하여야 합니다.');
   if (outside(lane, 1, 20)) return new LessonInputError('lane', 'The lane must be 1 to 20.', '레인은 1에서 20 사이여야 합니다.');
   if (outside(priceMinor, 0, PRICE_MAX_MINOR))
-    return new LessonInputError('priceMinor', `The price must be 0 to ${PRICE_MAX_MINOR} won.`, `가격은 0원 이상 ${PRICE_MAX_MINOR}원 이하여야 합니다.`);
+    return new LessonInputError(
+      'priceMinor',
+      `The price must be 0 to ${PRICE_MAX_MINOR} won.`,
+      `가격은 0원 이상 ${PRICE_MAX_MINOR}원 이하여야 합니다.`,
+    );
   if (outside(capacity, 0, CAPACITY_MAX))
     return new LessonInputError('capacity', `Capacity must be 0 to ${CAPACITY_MAX}.`, `정원은 0에서 ${CAPACITY_MAX} 사이여야 합니다.`);
   if (weekdays && (weekdays.length === 0 || new Set(weekdays).size !== weekdays.length))
     return new LessonInputError('weekdays', 'Name 1 to 7 different weekdays.', '서로 다른 요일을 1개 이상 선택해 주세요.');
   if (startsAt !== undefined && endsAt !== undefined && startsAt >= endsAt)
-    return new LessonInputError('endsAt', 'A session must end after it starts, on the same day.', '종료 시각은 시작 시각보다 늦어야 합니다.');
+    return new LessonInputError(
+      'endsAt',
+      'A session must end after it starts, on the same day.',
+      '종료 시각은 시작 시각보다 늦어야 합니다.',
+    );
   if (onSaleFrom && onSaleUntil && onSaleFrom > onSaleUntil) return windowError();
   return undefined;
 }
@@ -356,4 +369,3 @@ export async function lockerStockFor(em: EntityManager, month: string, gender: G
   await em.execute('insert into locker_stock (id, month, gender) values (?, ?, ?)', [id, month, gender]);
   return id;
 }
-

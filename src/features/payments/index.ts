@@ -24,7 +24,7 @@ export const payments: Feature = {
 };
 
 export { Payment, type PaymentState } from './payment.entity.ts';
-export type { PaymentOrder, PaymentProvider, ProviderAnswer } from './payment-provider.ts';
 export { PaymentProviderEnum, PaymentType, SandboxOutcomeEnum } from './payment.types.ts';
+export type { PaymentOrder, PaymentProvider, ProviderAnswer } from './payment-provider.ts';
 export { visiblePayment } from './payments.resolver.ts';
 export { type SandboxOutcome, SandboxProvider } from './sandbox.ts';

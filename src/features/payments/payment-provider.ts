@@ -8,7 +8,11 @@ export interface PaymentOrder {
 }
 
 /** `UNKNOWN`: nobody can say yet whether money moved. It is asked again, never guessed. */
-export type ProviderAnswer = { outcome: 'APPROVED' } | { outcome: 'REFUSED'; code: string } | { outcome: 'REFUNDED' } | { outcome: 'UNKNOWN' };
+export type ProviderAnswer =
+  | { outcome: 'APPROVED' }
+  | { outcome: 'REFUSED'; code: string }
+  | { outcome: 'REFUNDED' }
+  | { outcome: 'UNKNOWN' };
 
 /**
  * The seam to a payment provider. Each call may be repeated for the same payment, by another process, after a crash: it has one effect and the same

@@ -21,7 +21,8 @@ export class PaymentsResolver {
   @Price(1)
   @Query(() => PaymentType, {
     nullable: true,
-    description: 'A payment of yours; null if there is none with this id. While the answer of the provider is unknown it says `PENDING`, never failed.',
+    description:
+      'A payment of yours; null if there is none with this id. While the answer of the provider is unknown it says `PENDING`, never failed.',
   })
   payment(@Arg('id', () => ID, { description: 'The id of the payment.' }) id: string, @Ctx() context: RequestContext) {
     viewerOf(context);

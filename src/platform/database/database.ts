@@ -78,11 +78,7 @@ export class Database {
     }
   }
 
-  private async attempt<T>(
-    work: (em: EntityManager) => Promise<T>,
-    options: TransactOptions,
-    phase: { committing: boolean },
-  ): Promise<T> {
+  private async attempt<T>(work: (em: EntityManager) => Promise<T>, options: TransactOptions, phase: { committing: boolean }): Promise<T> {
     const em = this.fork();
     await em.begin({ isolationLevel: options.isolation ?? IsolationLevel.READ_COMMITTED });
     try {

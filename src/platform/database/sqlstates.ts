@@ -19,11 +19,16 @@ export function sqlStateOf(error: unknown): string | undefined {
   return undefined;
 }
 
-const CONNECTION_LOST = /connection terminated|ECONNRESET|ECONNREFUSED|EPIPE|server closed the connection|Client has encountered a connection error|terminating connection/i;
+const CONNECTION_LOST =
+  /connection terminated|ECONNRESET|ECONNREFUSED|EPIPE|server closed the connection|Client has encountered a connection error|terminating connection/i;
 
 /** True when the connection went away under the statement, so that nothing is known of its effect beyond the rules of its transaction. */
 export function isConnectionLost(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state?.startsWith('08') || state?.startsWith('57P0')) return true;
-  return state === undefined && error instanceof Error && CONNECTION_LOST.test(`${error.message} ${(error.cause as Error | undefined)?.message ?? ''}`);
+  return (
+    state === undefined &&
+    error instanceof Error &&
+    CONNECTION_LOST.test(`${error.message} ${(error.cause as Error | undefined)?.message ?? ''}`)
+  );
 }

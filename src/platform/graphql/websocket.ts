@@ -211,8 +211,8 @@ export class GraphQLWebSockets {
     socket.once('close', (code, reason) => {
       this.forget(connection);
       // graphql-ws ends the operations it knows by their ids; one whose id was used again while it ended could be forgotten there.
-      for (const operation of connection.operations) void operation.return?.();
-      closed(code, String(reason)).catch((error) =>
+      const ending = [...connection.operations].map((operation) => operation.return?.());
+      Promise.all([...ending, closed(code, String(reason))]).catch((error) =>
         this.options.logger.error({ err: error }, 'ending the operations of a closed WebSocket failed'),
       );
     });
@@ -456,6 +456,6 @@ function tracked<T>(results: AsyncIterableIterator<T>, { operations, socket }: C
   };
   operations.add(operation);
   // Gone while the source was being opened: its close has ended the operations there were.
-  if (socket.readyState === socket.CLOSED) void operation.return?.();
+  if (socket.readyState === socket.CLOSED) operation.return?.().catch(() => undefined);
   return operation;
 }

@@ -38,6 +38,10 @@ export async function idempotently<Answer extends JsonValue>(
   }
   const answer = await work();
   if (!(answer instanceof Refusal))
-    await em.execute('update idempotent_answer set answer = ?::jsonb where member_id = ? and key = ?', [JSON.stringify(answer), memberId, key]);
+    await em.execute('update idempotent_answer set answer = ?::jsonb where member_id = ? and key = ?', [
+      JSON.stringify(answer),
+      memberId,
+      key,
+    ]);
   return answer;
 }

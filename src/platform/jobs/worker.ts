@@ -49,19 +49,19 @@ const BEGIN_AGAIN_MS = 1000;
 /** Runs jobs until it is stopped. Losing the database only pauses it. It installs no signal handlers: `main.ts` decides when to stop. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { logger } = options;
-  const utils = await makeWorkerUtils({ connectionString: connectionOf(options.url), maxPoolSize: 1, logger: workerLogger(logger) });
   let current = await begin(options);
+  const utils = await makeWorkerUtils({ connectionString: connectionOf(options.url), maxPoolSize: 1, logger: workerLogger(logger) });
   const heartbeat = new Heartbeat(() => current.id, utils.withPgClient, options.heartbeat ?? HEARTBEAT_DEFAULT, logger);
   heartbeat.start();
 
   let stopping: Promise<void> | undefined;
   const keepRunning = async () => {
-    while (!stopping) {
+    while (stopping === undefined) {
       const error: unknown = await current.runner.promise.catch((reason: unknown) => reason);
-      if (await stopping) return;
+      if (stopping !== undefined) return;
       logger.error({ err: error }, 'the worker fell over and begins again');
       await delay(BEGIN_AGAIN_MS);
-      if (!stopping) current = await begin(options).catch(() => current);
+      if (stopping === undefined) current = await begin(options).catch(() => current);
     }
   };
   const kept = keepRunning();

@@ -63,8 +63,7 @@ export async function redisFanOut(url: string, logger: Logger, options: RedisFan
     await Promise.all([publisher.connect(), subscriber.connect()]);
     await topics.resubscribe();
   } catch (error) {
-    publisher.redis.disconnect();
-    subscriber.redis.disconnect();
+    await Promise.all([ended(publisher.redis), ended(subscriber.redis)]);
     const reason = publisher.lastError ?? subscriber.lastError ?? (error as Error);
     throw new RedisUnreachableError(
       `Redis at ${withoutSecrets(url)} cannot be reached (${reason.message}): start it, or correct or unset REDIS_URL.`,
@@ -88,8 +87,7 @@ export async function redisFanOut(url: string, logger: Logger, options: RedisFan
     onReconnect: (listener) => topics.onReconnect(listener),
     ready: () => Promise.race([publisher.redis.ping().then(Boolean, () => false), delay(1000, false, { ref: false })]),
     async close() {
-      publisher.redis.disconnect();
-      subscriber.redis.disconnect();
+      await Promise.all([ended(publisher.redis), ended(subscriber.redis)]);
     },
   };
 }
@@ -111,6 +109,15 @@ const guarded = (listener: (message: JsonValue) => void, logger: Logger) => (mes
   }
 };
 
+/** Ends a connection, and waits until it is closed where there is one to close. */
+async function ended(redis: Redis): Promise<void> {
+  if (redis.status === 'end') return;
+  const isOpen = redis.status === 'ready' || redis.status === 'connect' || redis.status === 'connecting';
+  const end = isOpen ? new Promise((resolve) => redis.once('end', resolve)) : undefined;
+  redis.disconnect();
+  await end;
+}
+
 interface Connection {
   redis: Redis;
   lastError: Error | undefined;
@@ -122,6 +129,8 @@ function connection(url: string, logger: Logger): Connection {
   const options: RedisOptions = {
     lazyConnect: true,
     connectTimeout: 2000,
+    // ioredis keeps a timer for so long after the end of a connection that was lost before; 2 s unless said otherwise, which a shutdown would wait for.
+    disconnectTimeout: 100,
     keepAlive: 10_000,
     // Nothing is queued or sent again while Redis is away: an old hint is useless and a queue would grow with the outage.
     enableOfflineQueue: false,

@@ -130,7 +130,7 @@ export class SubscriptionHub {
     let broadcast = this.broadcasts.get(subscription.key);
     if (broadcast) {
       broadcast.members.add(member);
-      for (const objectId of broadcast.payloads.keys()) offer(broadcast, member, objectId);
+      for (const objectId of broadcast.payloads.keys()) this.offer(broadcast, [member], objectId);
     } else {
       broadcast = this.open(subscription, member);
     }
@@ -210,14 +210,17 @@ export class SubscriptionHub {
 
   private send(broadcast: Broadcast, objectId: string, payload: string): void {
     broadcast.payloads.set(objectId, payload);
-    for (const member of broadcast.members) offer(broadcast, member, objectId);
+    this.offer(broadcast, broadcast.members, objectId);
   }
-}
 
-function offer(broadcast: Broadcast, member: Member, objectId: string): void {
-  member.outlet.offer(`${member.operationId}\n${objectId}`, () =>
-    member.hasLeft ? undefined : `${member.head}${broadcast.payloads.get(objectId)}}`,
-  );
+  private offer(broadcast: Broadcast, members: Iterable<Member>, objectId: string): void {
+    let written = 0;
+    for (const member of members) {
+      const latest = () => (member.hasLeft ? undefined : `${member.head}${broadcast.payloads.get(objectId)}}`);
+      if (member.outlet.offer(`${member.operationId}\n${objectId}`, latest)) written++;
+    }
+    this.options.metrics.messages.inc(SHARED, written);
+  }
 }
 
 /** True for what a resolver threw without meaning to: a lost connection, a bug. A GraphQLError was meant and stays. */

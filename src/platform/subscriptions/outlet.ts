@@ -35,11 +35,15 @@ export class Outlet {
     return this.owed.size > 0;
   }
 
-  /** Writes the message now, or owes the newest one under `key` until the socket has drained. */
-  offer(key: string, latest: Latest): void {
-    if (this.socket.readyState !== this.socket.OPEN) return;
-    if (this.owed.size === 0 && this.hasRoom()) this.write(latest);
-    else this.owe(key, latest);
+  /**
+   * Writes the message now, or owes the newest one under `key` until the socket has drained. Returns whether it was written, so that a
+   * broadcast counts its messages once and not once per socket.
+   */
+  offer(key: string, latest: Latest): boolean {
+    if (this.socket.readyState !== this.socket.OPEN) return false;
+    if (this.owed.size === 0 && this.hasRoom()) return this.write(latest);
+    this.owe(key, latest);
+    return false;
   }
 
   private owe(key: string, latest: Latest): void {
@@ -52,11 +56,11 @@ export class Outlet {
     return this.socket.bufferedAmount <= this.limits.bufferedBytesMax;
   }
 
-  private write(latest: Latest): void {
+  private write(latest: Latest): boolean {
     const message = latest();
-    if (message === undefined) return;
+    if (message === undefined) return false;
     this.socket.send(message);
-    this.metrics.messages.inc(SHARED);
+    return true;
   }
 
   private startPolling(): void {
@@ -69,7 +73,7 @@ export class Outlet {
     for (const [key, latest] of this.owed) {
       if (!this.hasRoom()) break;
       this.owed.delete(key);
-      this.write(latest);
+      if (this.write(latest)) this.metrics.messages.inc(SHARED);
     }
     if (this.owed.size === 0) this.clear();
     else if (Date.now() - this.behindSinceMs > this.limits.behindMsMax) this.giveUp();

@@ -27,7 +27,7 @@ export class RedisProcess {
     this.child = child;
     await until('Redis answers', async () => {
       if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`);
-      const client = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null });
+      const client = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null, disconnectTimeout: 10 });
       client.on('error', () => undefined);
       try {
         await client.connect();

@@ -1,0 +1,4 @@
+import { ensureBuilt, ensureDependencies } from './ensure.mjs';
+
+await ensureDependencies();
+await ensureBuilt();

@@ -1,0 +1,167 @@
+import { parseArgs } from 'node:util';
+
+/** What one rehearsal is to be. */
+export interface RushOptions {
+  /** Where the server is; undefined: the one at {@link DEFAULT_URL} if it answers, otherwise one of our own. */
+  url: string | undefined;
+  /** Start a server of our own whatever answers elsewhere. */
+  own: boolean;
+  admin: { email: string; password: string } | { accessToken: string };
+  metricsToken: string | undefined;
+  members: number;
+  places: number;
+  watchers: number;
+  /** HTTP keep-alive connections, over all processes. */
+  connections: number;
+  /** Processes the members and watchers are spread over. */
+  processes: number;
+  /** Share of the winners who pay, 0 to 1. */
+  pay: number;
+  /** Whether everybody asks for a locker too. */
+  lockers: boolean;
+  policy: Policy;
+  /** How long watchers and audit may take to tell the truth after the last answer. */
+  settleSeconds: number;
+  json: boolean;
+  /** Keep the data of our own server. */
+  keep: boolean;
+}
+
+export type Policy = 'OPTIMISTIC' | 'PESSIMISTIC';
+
+export type Command = { name: 'help' } | { name: 'run'; options: RushOptions };
+
+/** What the person at the terminal can mend: one sentence that names the cure. Ends with exit code 2. */
+export class SetupError extends Error {
+  override readonly name = 'SetupError';
+}
+
+export const DEFAULT_URL = 'http://127.0.0.1:4000';
+
+const PRESETS: Record<string, { members: number; places: number }> = {
+  default: { members: 1_000, places: 100 },
+  eleven: { members: 11, places: 10 },
+  drop: { members: 100_000, places: 10_000 },
+};
+const WATCHERS = 50;
+/** 512 claims make a batch: more connections would only make members wait in the server instead of here. */
+const CONNECTIONS = 256;
+
+export const HELP = `npm run rush: members enrol through the public API at the same instant, and everything about it is checked.
+
+Usage: npm run rush -- [options]
+
+  --preset NAME          default (1,000 members for 100 places), eleven (11 for 10) or drop (100,000 for 10,000)
+  --members N            members who enrol, 1 to 1,000,000
+  --places N             places there are, 0 to 100,000
+  --watchers N           of them watch over WebSocket meanwhile; default ${WATCHERS}, at most --members
+  --connections N        HTTP keep-alive connections they share, 1 to 10,000; default ${CONNECTIONS}, at most --members
+  --pay SHARE            of the winners pay, with the payment provider without money, 0 to 1; default 0.5
+  --lockers              everybody asks for a locker too
+  --policy POLICY        of the lesson: PESSIMISTIC (default) or OPTIMISTIC
+  --processes N          processes that play the members, 1 to 16; default 1
+  --settle SECONDS       watchers and audit get to tell the truth after the last answer, 1 to 600; default 15
+
+  --url URL              a running server with rehearsals switched on; default ${DEFAULT_URL} if it answers,
+                         otherwise a server is started for the rehearsal and stopped after it
+  --own                  start a server whatever answers at ${DEFAULT_URL}
+  --keep                 keep the data of the server that was started, in .data/rush
+  --admin-email EMAIL    an administrator of it; default the demo account
+  --admin-password TEXT  RUSH_ADMIN_TOKEN, an access token, replaces both
+  --json                 one JSON document on standard output
+  --help
+
+RUSH_METRICS_TOKEN is the METRICS_TOKEN of the server, if it has one.
+Exit code: 0 every invariant held, 1 one did not, 2 the rehearsal could not be held, 130 interrupted.
+`;
+
+/** @throws SetupError for anything that is not allowed. */
+export function parseCommand(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): Command {
+  const values = flagsOf(argv);
+  if (values.help) return { name: 'help' };
+  const preset = PRESETS[values.preset ?? 'default'];
+  if (!preset) throw new SetupError(`--preset is ${JSON.stringify(values.preset)}. Allowed: ${Object.keys(PRESETS).join(', ')}.`);
+  const members = wholeNumber('members', values.members, preset.members, 1, 1_000_000);
+  const policy = values.policy ?? 'PESSIMISTIC';
+  if (policy !== 'PESSIMISTIC' && policy !== 'OPTIMISTIC')
+    throw new SetupError(`--policy is ${JSON.stringify(policy)}. Allowed: PESSIMISTIC, OPTIMISTIC.`);
+  const url = values.url && originOf(values.url);
+  if (url && values.own) throw new SetupError('--url and --own exclude each other: give one.');
+  const accessToken = environment.RUSH_ADMIN_TOKEN;
+  const connections = wholeNumber('connections', values.connections, Math.min(members, CONNECTIONS), 1, 10_000);
+  return {
+    name: 'run',
+    options: {
+      url: url || undefined,
+      own: values.own ?? false,
+      admin: accessToken
+        ? { accessToken }
+        : { email: values['admin-email'] ?? 'admin@lastseat.test', password: values['admin-password'] ?? 'lastseat-demo' },
+      metricsToken: environment.RUSH_METRICS_TOKEN || undefined,
+      members,
+      places: wholeNumber('places', values.places, preset.places, 0, 100_000),
+      watchers: Math.min(members, wholeNumber('watchers', values.watchers, WATCHERS, 0, 1_000_000)),
+      connections,
+      processes: Math.min(connections, wholeNumber('processes', values.processes, 1, 1, 16)),
+      pay: share('pay', values.pay, 0.5),
+      lockers: values.lockers ?? false,
+      policy,
+      settleSeconds: wholeNumber('settle', values.settle, 15, 1, 600),
+      json: values.json ?? false,
+      keep: values.keep ?? false,
+    },
+  };
+}
+
+function flagsOf(argv: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        preset: text,
+        members: text,
+        places: text,
+        watchers: text,
+        connections: text,
+        pay: text,
+        lockers: flag,
+        policy: text,
+        processes: text,
+        settle: text,
+        url: text,
+        own: flag,
+        keep: flag,
+        'admin-email': text,
+        'admin-password': text,
+        json: flag,
+        help: { ...flag, short: 'h' },
+      },
+      strict: true,
+      allowPositionals: false,
+    }).values;
+  } catch (error) {
+    throw new SetupError(`${(error as Error).message.split('. ')[0]}. See npm run rush -- --help.`);
+  }
+}
+
+function wholeNumber(name: string, given: string | undefined, byDefault: number, min: number, max: number): number {
+  if (given === undefined) return byDefault;
+  const number = /^\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw new SetupError(`--${name} is ${JSON.stringify(given)}. Allowed: a whole number from ${min} to ${max}.`);
+}
+
+function share(name: string, given: string | undefined, byDefault: number): number {
+  if (given === undefined) return byDefault;
+  const number = /^\d(\.\d+)?$/.test(given) ? Number(given) : Number.NaN;
+  if (number >= 0 && number <= 1) return number;
+  throw new SetupError(`--${name} is ${JSON.stringify(given)}. Allowed: a number from 0 to 1, such as 0.5.`);
+}
+
+function originOf(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed && ['http:', 'https:'].includes(parsed.protocol)) return parsed.origin;
+  throw new SetupError(`--url is ${JSON.stringify(url)}. Allowed: the http:// or https:// address of a server, such as ${DEFAULT_URL}.`);
+}

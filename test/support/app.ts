@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { type App, buildApp } from '../../src/app.ts';
+import { type Environment, parseArguments, readConfig } from '../../src/config.ts';
+import { AccessTokens, RehearsalMembers } from '../../src/features/accounts/index.ts';
+import { features } from '../../src/features/index.ts';
+import { parseNodeId, toNodeId } from '../../src/platform/graphql/node-ids.ts';
+import { TestClient } from './client.ts';
+import { testDatabaseUrl } from './database.ts';
+import { query } from './sql.ts';
+
+/** Signs the tokens of every test server, so that a test can sign some too. */
+export const ACCESS_TOKEN_SECRET = 'a secret of the tests, 32 bytes long';
+
+export const testTokens = () => new AccessTokens(ACCESS_TOKEN_SECRET, 600);
+
+export type Role = 'MEMBER' | 'ORGANIZER' | 'ADMIN';
+
+export interface TestMember {
+  /** The node id. */
+  id: string;
+  uuid: string;
+  accessToken: string;
+  /** Calls as this member. */
+  client: TestClient;
+}
+
+/** What tests do with a server and its database, whether it runs in this process or in another one. */
+export class TestStage {
+  readonly anonymous: TestClient;
+
+  constructor(
+    readonly url: string,
+    readonly databaseUrl: string,
+  ) {
+    this.anonymous = new TestClient(url);
+  }
+
+  /** One statement on a connection of its own, as a bystander would see it. */
+  query<Row extends Record<string, unknown> = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    return query<Row>(this.databaseUrl, sql, values);
+  }
+
+  /** Members without passwords, every second one a man, the first a woman: some microseconds each. */
+  async members(count: number, role: Role = 'MEMBER'): Promise<TestMember[]> {
+    const pool = { query: async (sql: string, values: unknown[]) => ({ rows: await this.query(sql, values) }) };
+    const made = await new RehearsalMembers(pool as never, testTokens()).createRehearsalMembers(count);
+    if (role !== 'MEMBER')
+      await this.query('update member set role = $1 where id = any($2::uuid[])', [role, made.map(({ memberId }) => memberId)]);
+    const uuids = made.map(({ memberId }) => memberId);
+    // The statement that makes them returns them in no order.
+    const rows = await this.query<{ id: string; gender: string }>(
+      'select id, gender from member where id = any($1::uuid[]) order by substring(display_name from 11)::int',
+      [uuids],
+    );
+    return rows.map(({ id }) => {
+      const accessToken = made.find(({ memberId }) => memberId === id)?.accessToken ?? '';
+      return { id: toNodeId('Member', id), uuid: id, accessToken, client: this.anonymous.as(accessToken) };
+    });
+  }
+
+  async member(role: Role = 'MEMBER', gender: 'FEMALE' | 'MALE' | null = 'FEMALE'): Promise<TestMember> {
+    const [member] = await this.members(1, role);
+    if (!member) throw new Error('no member was made');
+    await this.query('update member set gender = $1 where id = $2', [gender, member.uuid]);
+    return member;
+  }
+
+  private administrator: Promise<TestMember> | undefined;
+
+  admin(): Promise<TestMember> {
+    this.administrator ??= this.member('ADMIN');
+    return this.administrator;
+  }
+
+  private instructorId: Promise<string> | undefined;
+
+  /** A lesson made through the API, on sale, of a month of its own unless one is given. */
+  async lesson(input: Record<string, unknown> = {}): Promise<string> {
+    const { client } = await this.admin();
+    this.instructorId ??= client
+      .run('TestCreateInstructor', { input: { name: 'Seo-yeon Kim', idempotencyKey: randomUUID() } })
+      .then((made) => made.instructor.id);
+    const made = await client.run('TestCreateLesson', {
+      input: {
+        title: 'Dawn masters',
+        level: 'MASTERS',
+        month: nextMonth(),
+        weekdays: ['MONDAY', 'WEDNESDAY'],
+        startsAt: '06:00',
+        endsAt: '06:50',
+        lane: 1,
+        capacity: 10,
+        priceMinor: 80_000,
+        policy: 'PESSIMISTIC',
+        instructorId: await this.instructorId,
+        idempotencyKey: randomUUID(),
+        ...input,
+      },
+    });
+    if (made.__typename !== 'LessonSuccess') throw new Error(`no lesson was made: ${JSON.stringify(made)}`);
+    return made.lesson.id;
+  }
+
+  async lockers(month: string, gender: 'FEMALE' | 'MALE', capacity: number): Promise<string> {
+    const { client } = await this.admin();
+    const set = await client.run('TestSetLockerCapacity', { input: { month, gender, capacity } });
+    return set.lockerStock.id;
+  }
+
+  /** Lets the deadline of a hold pass. */
+  async expire(holdId: string): Promise<void> {
+    await this.query("update hold set expires_at = clock_timestamp() - interval '1 second' where id = $1", [uuidIn(holdId)]);
+  }
+
+  /** The counters as stored: what is left after a test is compared with these. */
+  async counters(nodeId: string): Promise<{ capacity: number; held: number; sold: number }> {
+    const [row] = await this.query<{ capacity: number; held: number; sold: number }>(
+      'select capacity, held, sold from pool where id = $1',
+      [uuidIn(nodeId)],
+    );
+    if (!row) throw new Error(`no pool ${nodeId}`);
+    return row;
+  }
+
+  /** Every invariant of every feature, as SQL that must return no rows. */
+  async brokenInvariants(): Promise<{ check: string; rows: unknown[] }[]> {
+    const broken = [];
+    for (const check of features.flatMap((feature) => feature.checks ?? [])) {
+      const rows = await this.query(check.sql);
+      if (rows.length > 0) broken.push({ check: check.name, rows });
+    }
+    return broken;
+  }
+
+  /**
+   * Takes a protection out of a function of this database, so that a test can show what it protects from. Throws when the function does not
+   * have that text, so that a control cannot quietly control nothing.
+   */
+  async sabotage(functionName: string, protection: string, replacement: string): Promise<void> {
+    const [row] = await this.query<{ definition: string }>('select pg_get_functiondef($1::regproc) as definition', [functionName]);
+    const definition = row?.definition ?? '';
+    if (!definition.includes(protection)) throw new Error(`${functionName} has no ${JSON.stringify(protection)} to take out.`);
+    await this.query(definition.replaceAll(protection, () => replacement));
+  }
+
+  /** From here on nobody tidies: the sweep of every process does nothing. */
+  async stopSweeping(): Promise<void> {
+    await this.query(
+      'create or replace function expire_holds(p_limit int) returns setof pool language sql as $$ select * from pool where p_limit < 0 $$',
+    );
+  }
+}
+
+export class TestApp extends TestStage implements AsyncDisposable {
+  constructor(
+    url: string,
+    databaseUrl: string,
+    readonly app: App,
+    readonly registry: Registry,
+    /** What was logged, as objects. */
+    readonly logged: Record<string, unknown>[],
+    private readonly end: () => Promise<void>,
+  ) {
+    super(url, databaseUrl);
+  }
+
+  /** Stops the server and drops its database, which fails when a connection was left open. */
+  async close(): Promise<void> {
+    await this.anonymous.close();
+    await this.app.close();
+    await this.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+export interface TestAppOptions {
+  /** Environment variables over those of a test server. */
+  environment?: Environment;
+  role?: 'api' | 'worker' | 'all';
+  redisUrl?: string;
+  /** A second node on the database of the first, which alone drops it. */
+  databaseUrl?: string;
+}
+
+export const testEnvironment = (databaseUrl: string, environment: Environment = {}): Environment => ({
+  NODE_ENV: 'test',
+  PORT: '0',
+  DATABASE_URL: databaseUrl,
+  ACCESS_TOKEN_SECRET,
+  LOG_LEVEL: 'warn',
+  INTROSPECTION: 'off',
+  GRAPHIQL: 'off',
+  SEED: 'off',
+  REHEARSALS: 'on',
+  ...environment,
+});
+
+/** The real application, on a database of its own and a free port. */
+export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const { url: databaseUrl, drop } = options.databaseUrl
+    ? { url: options.databaseUrl, drop: async () => undefined }
+    : await testDatabaseUrl();
+  const environment = testEnvironment(databaseUrl, { ...(options.redisUrl && { REDIS_URL: options.redisUrl }), ...options.environment });
+  const config = readConfig(parseArguments(['--role', options.role ?? 'api']), environment);
+  const logged: Record<string, unknown>[] = [];
+  const registry = new Registry();
+  const logger = pino({ level: config.log.level }, new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(String(line)))) }));
+  const app = await buildApp({ databaseUrl, config, logger, registry });
+  return new TestApp(await app.listen(), databaseUrl, app, registry, logged, drop);
+}
+
+/** The UUID inside a node id. */
+export function uuidIn(nodeId: string): string {
+  const parsed = parseNodeId(nodeId);
+  if (!parsed) throw new Error(`${nodeId} is not a node id`);
+  return parsed.uuid;
+}
+
+/** How often each type of answer was given. */
+export function tally(answers: readonly { __typename: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { __typename } of answers) counts[__typename] = (counts[__typename] ?? 0) + 1;
+  return counts;
+}
+
+let monthsGiven = 0;
+
+/** A month no other lesson of this file is in, so that monthly limits and alternatives of tests do not meet. */
+export function nextMonth(): string {
+  const month = new Date(Date.UTC(2027, monthsGiven++, 1));
+  return month.toISOString().slice(0, 7);
+}

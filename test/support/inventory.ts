@@ -1,0 +1,265 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import type { Availability } from '../../src/inventory/availability.ts';
+import type { ClaimAnswer, ClaimItem, ClaimRequest } from '../../src/inventory/claim.ts';
+import type { CombinerOptions } from '../../src/inventory/combine-claims.ts';
+import type { TRANSITIONS } from '../../src/inventory/hold-states.ts';
+import { HoldItemSchema, HoldSchema } from '../../src/inventory/hold.entity.ts';
+import { inventoryChecks } from '../../src/inventory/inventory.checks.ts';
+import { InventoryMetrics } from '../../src/inventory/inventory.metrics.ts';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import type { MoveOutcome } from '../../src/inventory/move-hold.ts';
+import { type Policy, PoolSchema } from '../../src/inventory/pool.entity.ts';
+import { Database } from '../../src/platform/database/database.ts';
+import { openOrm } from '../../src/platform/database/orm.ts';
+import { testDatabaseUrl } from './database.ts';
+
+/** A node as production has it: its own connections, its own queue of claims. */
+export class Kernel {
+  /** What the watchers of this node were told. */
+  readonly told: Availability[] = [];
+
+  private constructor(
+    readonly database: Database,
+    readonly inventory: Inventory,
+    private readonly registry: Registry,
+    told: Availability[],
+    readonly close: () => Promise<void>,
+  ) {
+    this.told = told;
+  }
+
+  static async open(url: string, { poolMax = 10, ...options }: KernelOptions = {}): Promise<Kernel> {
+    const registry = new Registry();
+    const metrics = new InventoryMetrics(registry);
+    const told: Availability[] = [];
+    const orm = await openOrm({
+      url,
+      entities: [PoolSchema, HoldSchema, HoldItemSchema],
+      logger: pino({ level: 'silent' }),
+      applicationName: KERNEL,
+      poolMax,
+    });
+    const database = await Database.over(orm, metrics);
+    const inventory = new Inventory(database, { batchMax: 512, lanesMax: 4, queueMax: 20_000, ...options }, metrics, (availability) =>
+      told.push(availability),
+    );
+    return new Kernel(database, inventory, registry, told, () => orm.close(true));
+  }
+
+  place(claim: ClaimRequest): Promise<ClaimAnswer> {
+    return this.inventory.place(claim);
+  }
+
+  /** One arrow in a transaction of its own; `claimantId` null acts for anyone. */
+  async move(verb: keyof typeof TRANSITIONS, holdId: string, claimantId: string | null = null): Promise<MoveOutcome> {
+    const { outcome } = await this.database.transact((em) => this.inventory.move(em, verb, holdId, claimantId), { name: verb });
+    return outcome;
+  }
+
+  /** Claims for pools it does not know yet go under the lock: this is how a node learns what policy they have. */
+  async meet(poolIds: string[]): Promise<void> {
+    for (const poolId of poolIds) {
+      const answer = await this.place(claimOf({ items: [itemOf(poolId, { kind: await this.kindOf(poolId), quantity: TOO_MANY })] }));
+      if ('holdId' in answer) throw new Error('Meeting a pool must not take from it.');
+    }
+  }
+
+  /** The sum of a counter over the labels given. */
+  async count(metric: string, labels: Record<string, string> = {}): Promise<number> {
+    const found = await this.registry.getSingleMetric(metric)?.get();
+    if (!found) throw new Error(`There is no metric ${metric}.`);
+    return found.values
+      .filter((value) => Object.entries(labels).every(([name, label]) => (value.labels as Record<string, unknown>)[name] === label))
+      .filter((value) => !('metricName' in value) || String(value.metricName).endsWith('_count'))
+      .reduce((sum, value) => sum + value.value, 0);
+  }
+
+  private async kindOf(poolId: string): Promise<string> {
+    return (await this.inventory.availabilityOf([poolId]))[0]?.kind ?? '';
+  }
+}
+
+export type KernelOptions = Partial<CombinerOptions> & { poolMax?: number };
+
+export interface PoolOptions {
+  id?: string;
+  kind?: string;
+  capacity?: number;
+  policy?: Policy;
+  priceMinor?: number;
+  perClaimantMax?: number | null;
+  quota?: { key: string; max: number } | null;
+  holdSeconds?: number;
+  opensAt?: Date | null;
+  closesAt?: Date | null;
+}
+
+/** A database of the test's own with one or more nodes on it, and a bystander who sees what is committed. */
+export class TestInventory implements AsyncDisposable {
+  private constructor(
+    readonly url: string,
+    readonly kernels: readonly Kernel[],
+    private readonly bystander: pg.Client,
+    private readonly drop: () => Promise<void>,
+  ) {}
+
+  static async open({ kernels = 1, ...options }: KernelOptions & { kernels?: number } = {}): Promise<TestInventory> {
+    const { url, drop } = await testDatabaseUrl();
+    const bystander = new pg.Client({ connectionString: url, application_name: 'bystander' });
+    await bystander.connect();
+    const opened = await Promise.all(Array.from({ length: kernels }, () => Kernel.open(url, options)));
+    return new TestInventory(url, opened, bystander, drop);
+  }
+
+  /** The only node, or the first. */
+  get kernel(): Kernel {
+    return this.kernels[0] as Kernel;
+  }
+
+  /** The node whose turn it is. */
+  kernelOf(turn: number): Kernel {
+    return this.kernels[turn % this.kernels.length] as Kernel;
+  }
+
+  async query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    return (await this.bystander.query<Row>(sql, values)).rows;
+  }
+
+  /** A session of its own, for rivals that hold locks; end it before the inventory is closed. */
+  async session(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.url, application_name: 'rival' });
+    await client.connect();
+    return client;
+  }
+
+  async pool(options: PoolOptions = {}): Promise<string> {
+    const id = options.id ?? randomUUID();
+    await this.query(
+      `insert into pool (id, kind, capacity, policy, price_minor, per_claimant_max, quota_key, quota_max, hold_seconds, opens_at, closes_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+      [
+        id,
+        options.kind ?? 'thing',
+        options.capacity ?? 10,
+        options.policy ?? 'PESSIMISTIC',
+        options.priceMinor ?? 0,
+        options.perClaimantMax ?? null,
+        options.quota?.key ?? null,
+        options.quota?.max ?? null,
+        options.holdSeconds ?? 300,
+        options.opensAt ?? null,
+        options.closesAt ?? null,
+      ],
+    );
+    return id;
+  }
+
+  async units(poolId: string, count: number): Promise<string[]> {
+    const rows = await this.query<{ id: string }>(
+      `insert into unit (pool_id, label) select $1, lpad(n::text, 4, '0') from generate_series(1, $2::int) n returning id`,
+      [poolId, count],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Moves the deadline of holds into the past, as if their time had gone by. */
+  async runOut(...holdIds: string[]): Promise<void> {
+    await this.query("update hold set expires_at = clock_timestamp() - interval '1 ms' where id = any ($1::uuid[])", [holdIds]);
+  }
+
+  async counters(poolId: string): Promise<{ capacity: number; held: number; sold: number; version: number }> {
+    const [row] = await this.query<{ capacity: number; held: number; sold: number; version: number }>(
+      'select capacity, held, sold, version from pool where id = $1',
+      [poolId],
+    );
+    if (!row) throw new Error(`There is no pool ${poolId}.`);
+    return row;
+  }
+
+  async stateOf(holdId: string): Promise<string | undefined> {
+    const [row] = await this.query<{ state: string }>('select state from hold where id = $1', [holdId]);
+    return row?.state;
+  }
+
+  async countOf(table: 'hold' | 'hold_item', where = 'true'): Promise<number> {
+    const [row] = await this.query<{ count: number }>(`select count(*)::int as count from ${table} where ${where}`);
+    return row?.count ?? 0;
+  }
+
+  /** The invariants: what is broken, by name. Empty when all is well. */
+  async broken(): Promise<Record<string, unknown[]>> {
+    const broken: Record<string, unknown[]> = {};
+    for (const check of inventoryChecks) {
+      const rows = await this.query(check.sql);
+      if (rows.length > 0) broken[check.name] = rows;
+    }
+    return broken;
+  }
+
+  async expectSound(): Promise<void> {
+    expect(await this.broken()).toEqual({});
+  }
+
+  /** Switches a protection off in this database: rewrites the text of a function, which must have had what is replaced. */
+  async rewrite(name: string, from: string, to: string): Promise<void> {
+    const [row] = await this.query<{ definition: string }>('select pg_get_functiondef($1::regproc) as definition', [name]);
+    const definition = row?.definition ?? '';
+    if (!definition.includes(from)) throw new Error(`The function ${name} has no "${from}": this control switches nothing off.`);
+    await this.query(definition.replaceAll(from, to));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.kernels.map((kernel) => kernel.close()));
+    await this.bystander.end();
+    await this.drop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+export const itemOf = (poolId: string, item: Partial<ClaimItem> = {}): ClaimItem => ({
+  kind: 'thing',
+  poolId,
+  unitId: null,
+  quantity: 1,
+  ...item,
+});
+
+/** A claim of somebody new with a key of its own, unless said otherwise. */
+export const claimOf = ({ items, ...claim }: Partial<ClaimRequest> & Pick<ClaimRequest, 'items'>): ClaimRequest => ({
+  kind: items[0]?.kind ?? 'thing',
+  claimantId: randomUUID(),
+  idempotencyKey: randomUUID(),
+  requestHash: Buffer.alloc(32, 7),
+  clientIp: null,
+  items,
+  ...claim,
+});
+
+/** Answers by outcome. */
+export function outcomesOf(answers: readonly { outcome: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of answers) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
+/** The hold a claim was granted; throws for any other answer. */
+export function holdOf(answer: ClaimAnswer): string {
+  if (answer.outcome !== 'GRANTED') throw new Error(`The claim was not granted but answered ${JSON.stringify(answer)}.`);
+  return answer.holdId;
+}
+
+/** The negative control of a race: with the protection off, the scenario's own assertion (not just any error) must fail. */
+export async function expectViolationSeen(scenario: Promise<unknown>): Promise<void> {
+  await expect(scenario).rejects.toHaveProperty('matcherResult');
+}
+
+/** As `pg_stat_activity` names the nodes of a test. */
+export const KERNEL = 'kernel under test';
+const TOO_MANY = 1_000_000;
