@@ -215,7 +215,7 @@ async function main(): Promise<void> {
     const machine = await machineOf(postgres.url);
     const bench = new Bench(postgres);
     await bench.prepare(Number(options.members));
-    const limits = { requestsMax: Number.POSITIVE_INFINITY, secondsMax: seconds };
+    const limits = { requestsMax: Number.MAX_SAFE_INTEGER, secondsMax: seconds };
     progress('warming up');
     for (const name of ways) await bench.round(name, 64, { ...limits, secondsMax: Math.min(2, seconds) });
 

@@ -95,8 +95,8 @@ const TABLES = `
  * Outcomes in order of precedence: REPLAYED, KEY_REUSED, NOT_FOUND, NOT_YET_ON_SALE, SALE_CLOSED, CLAIMANT_LIMIT, QUOTA_REACHED, UNIT_TAKEN, SOLD_OUT, GRANTED
  * (with p_write = false also CONTENDED: decide it again under the lock).
  *
- * Lock order, the same everywhere: quota locks by number, then pools by id; rows of holds are taken before pools by the verbs that end a hold,
- * and only with SKIP LOCKED here, so that no circle can close.
+ * Lock order, the same everywhere: quota locks by number, then rows of holds by id, then pools by id; nobody who has a pool waits for a hold,
+ * so that no circle can close.
  */
 const CLAIM_HOLDS = `
 create function claim_holds(
@@ -125,11 +125,12 @@ declare
   v_free int[];                -- pool -> what is left while the batch is decided
   v_taken int[];               -- pool -> what this batch takes
   v_expired uuid[];
+  v_given_back pool[];
   v_claimant_live int[];       -- item -> what its claimant already has of this pool
   v_quota_live int[];          -- item -> what its claimant already has under this pool's quota
   v_item_wants int[];          -- item -> what its claim wants of its pool, all its items together
   v_item_quota int[];          -- item -> what its claim wants under its pool's quota, all its items together
-  v_item_unit int[];           -- item -> number of its unit, null where it names none
+  v_item_unit int[];           -- item -> number of its unit in its pool, null where it names none
   v_unit_free boolean[];       -- unit -> it can be taken
   v_hold_ids uuid[] := array_fill(null::uuid, array[v_claims]);
   v_outcomes text[] := array_fill(null::text, array[v_claims]);
@@ -159,12 +160,20 @@ begin
     perform pg_advisory_xact_lock(r.number);
   end loop;
 
-  select array_agg(p order by ids.n) into v_pools from unnest(v_pool_ids) with ordinality as ids(id, n) left join pool p on p.id = ids.id;
+  -- What the claims may take back: found before the pools are locked, because these holds may have items in further pools, which must be locked in order too.
+  select array_agg(h.id order by h.id) into v_expired from hold h
+  where h.state = 'HELD' and h.expires_at <= v_started and exists (
+    select 1 from hold_item i join pool q on q.id = i.pool_id
+    where i.hold_id = h.id and (i.pool_id = any (v_pool_ids)
+      or h.claimant_id = any (p_claimants) and q.quota_key in (select p.quota_key from pool p where p.id = any (v_pool_ids))));
+  -- Whoever is moving one of them is waited for, not skipped: it may have started to pay in its last instant and then still counts for its claimant's
+  -- limits, or be about to give back the place that a claim would be refused for.
+  if p_write and v_expired is not null then
+    select array_agg(h.id) into v_expired
+    from (select id from hold where id = any (v_expired) and state = 'HELD' order by id for update) h;
+  end if;
 
-  -- What the claims may take back: found before the locks, because these holds may have items in further pools, which must be locked in order too.
-  select array_agg(h.id) into v_expired from hold h
-  where h.state = 'HELD' and h.expires_at <= v_started
-    and exists (select 1 from hold_item i where i.hold_id = h.id and i.pool_id = any (v_pool_ids));
+  select array_agg(p order by ids.n) into v_pools from unnest(v_pool_ids) with ordinality as ids(id, n) left join pool p on p.id = ids.id;
 
   -- A sold-out pool is answered from this read: refusing takes no lock and writes nothing.
   v_lock := v_expired is not null or exists (
@@ -178,7 +187,7 @@ begin
     order by id for no key update;
     v_lock_wait := clock_timestamp() - v_started;
     if v_expired is not null then
-      perform give_back(array(select id from hold where id = any (v_expired) and state = 'HELD' for update skip locked), 'HELD', 'EXPIRED');
+      select array_agg(p) into v_given_back from give_back(v_expired, 'HELD', 'EXPIRED') p;
     end if;
     select array_agg(p order by ids.n) into v_pools from unnest(v_pool_ids) with ordinality as ids(id, n) left join pool p on p.id = ids.id;
   end if;
@@ -195,7 +204,7 @@ begin
   end loop;
 
   -- What each claim wants and what its claimant has already. The limits are read under the locks that every rival claim must take, so the
-  -- counts cannot be overtaken.
+  -- counts cannot be overtaken. A row that still reads HELD counts: what had run out when we began has been taken back by now.
   select array_agg(w.pool_sum order by w.n), array_agg(w.quota_sum order by w.n),
          array_agg(coalesce(mine.here, 0) order by w.n), array_agg(coalesce(mine.quota, 0) order by w.n)
     into v_item_wants, v_item_quota, v_claimant_live, v_quota_live
@@ -208,15 +217,15 @@ begin
     select sum(t.quantity) filter (where t.pool_id = w.pool) as here,
            sum(t.quantity) filter (where q.quota_key = w.quota_key) as quota
     from hold h join hold_item t on t.hold_id = h.id join pool q on q.id = t.pool_id
-    where h.claimant_id = p_claimants[w.claim]
-      and (h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > v_now)
+    where h.claimant_id = p_claimants[w.claim] and h.state in ('HELD', 'PAYING', 'CONFIRMED')
   ) mine on w.per_claimant_max is not null or w.quota_key is not null;
 
   if exists (select from unnest(p_item_units) u where u is not null) then
     select array_agg(case when i.unit is not null then i.number end order by i.n) into v_item_unit
-    from (select u.*, dense_rank() over (order by u.unit)::int as number from unnest(p_item_units) with ordinality as u(unit, n)) i;
+    from (select u.*, dense_rank() over (order by u.unit, u.pool)::int as number
+          from unnest(p_item_units, p_item_pools) with ordinality as u(unit, pool, n)) i;
     select array_agg(coalesce(u.hold_id is null and u.id is not null, false) order by i.number) into v_unit_free
-    from (select distinct on (dense_rank() over (order by w.unit)) dense_rank() over (order by w.unit) as number, w.unit, w.pool
+    from (select distinct dense_rank() over (order by w.unit, w.pool) as number, w.unit, w.pool
           from unnest(p_item_units, p_item_pools) as w(unit, pool)) i
     left join unit u on u.id = i.unit and u.pool_id = i.pool;
   end if;
@@ -241,7 +250,7 @@ begin
         elsif v_pool.closes_at <= v_now then v_rank := 3;
         elsif v_claimant_live[v_item] + v_item_wants[v_item] > v_pool.per_claimant_max then v_rank := 4; v_number := v_pool.per_claimant_max;
         elsif v_quota_live[v_item] + v_item_quota[v_item] > v_pool.quota_max then v_rank := 5; v_number := v_pool.quota_max;
-        elsif not v_unit_free[v_item_unit[v_item]] then v_rank := 6;
+        elsif not v_unit_free[v_item_unit[v_item]] or p_item_units[v_item] = any (p_item_units[v_from : v_item - 1]) then v_rank := 6;
         elsif v_free[v_item_pool[v_item]] < v_item_wants[v_item] then v_rank := 7; v_number := v_free[v_item_pool[v_item]];
         end if;
         if v_rank < v_best then
@@ -251,8 +260,8 @@ begin
 
       if v_best < 99 then
         v_outcomes[v_claim] := c_refusals[v_best];
-        -- Without the lock a refusal for want of room is not final where expired holds are still counted.
-        if v_best >= 6 and not p_write and v_expired is not null then v_outcomes[v_claim] := 'CONTENDED'; end if;
+        -- Without the lock a refusal is not final where expired holds are still counted.
+        if v_best >= 4 and not p_write and v_expired is not null then v_outcomes[v_claim] := 'CONTENDED'; end if;
       else
         v_granted := true;
         v_outcomes[v_claim] := 'GRANTED';
@@ -298,8 +307,10 @@ begin
     'claims', (select json_agg(json_build_array(c.outcome, c.id, c.expires, c.item, c.number, c.amount, c.currency) order by c.n)
                from unnest(v_outcomes, v_hold_ids, v_expires, v_refused_items, v_numbers, v_amounts, v_currencies)
                  with ordinality as c(outcome, id, expires, item, number, amount, currency, n)),
-    'pools', (select json_agg(p) from unnest(v_pools) p where (p).id is not null),
-    'granted', v_granted,
+    'pools', (select json_agg(p order by p.id)
+              from (select * from unnest(v_pools) union all select * from unnest(v_given_back) g where g.id <> all (v_pool_ids)) p
+              where p.id is not null),
+    'wrote', p_write and (v_granted or v_given_back is not null),
     'now', v_now,
     'lockWaitMs', extract(epoch from v_lock_wait) * 1000);
 end $$;
@@ -326,7 +337,7 @@ end $$;
 `;
 
 /**
- * One transition of one hold: guarded by the states it may leave, by its claimant (null: the caller may act for anyone) and, from HELD to PAYING, by the
+ * One transition of one hold: guarded by the states it may leave, by its claimant (null: the caller may act for anyone) and, out of HELD, by the
  * database's clock. Answers {"outcome": "MOVED" | "NOT_FOUND" | "EXPIRED" | the state that forbade it, "pools": […]}.
  */
 const MOVE_HOLD = `
@@ -338,10 +349,10 @@ declare
 begin
   select * into v_hold from hold where id = p_hold and (p_claimant is null or claimant_id = p_claimant) for update;
   if not found then return json_build_object('outcome', 'NOT_FOUND'); end if;
+  if v_hold.state = 'HELD' and v_hold.expires_at <= clock_timestamp() then return json_build_object('outcome', 'EXPIRED'); end if;
   if not v_hold.state = any (p_from) then return json_build_object('outcome', v_hold.state); end if;
 
   if p_to = 'PAYING' then
-    if v_hold.expires_at <= clock_timestamp() then return json_build_object('outcome', 'EXPIRED'); end if;
     update hold set state = 'PAYING', changed_at = clock_timestamp() where id = p_hold;
   elsif p_to = 'CONFIRMED' then
     update hold set state = 'CONFIRMED', changed_at = clock_timestamp() where id = p_hold;

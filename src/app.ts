@@ -2,13 +2,13 @@ import 'reflect-metadata';
 import { randomUUID } from 'node:crypto';
 import websocket from '@fastify/websocket';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
-import { type ExecutionResult, type FormattedExecutionResult, GraphQLError } from 'graphql';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import { GraphQLError } from 'graphql';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { migrations } from '../migrations/index.ts';
-import type { Config } from './config.ts';
+import type { Config, LogLevel } from './config.ts';
 import * as accounts from './features/accounts/index.ts';
 import { addSettleJob, BookingsService, bookingsResolvers, settlePaymentTask } from './features/bookings/index.ts';
 import type { Feature } from './features/feature.ts';
@@ -26,11 +26,10 @@ import { migrate, openOrm } from './platform/database/orm.ts';
 import { buildApollo } from './platform/graphql/apollo.ts';
 import { atLeast } from './platform/graphql/authorization.ts';
 import type { RequestContext, Viewer } from './platform/graphql/context.ts';
-import type { Cost } from './platform/graphql/cost.ts';
 import { registerGraphiql } from './platform/graphql/graphiql.ts';
 import { registerGraphqlHttp } from './platform/graphql/http.ts';
-import { DEFAULT_LIMITS, guardDocument, withCost } from './platform/graphql/limits.ts';
-import { maskErrors } from './platform/graphql/mask-errors.ts';
+import { DEFAULT_LIMITS, guardDocument } from './platform/graphql/limits.ts';
+import { formatResult, maskErrors } from './platform/graphql/mask-errors.ts';
 import { type NodeLoader, NodeResolver, type NodeTypes, nodeTypesWithoutLoader } from './platform/graphql/node-ids.ts';
 import { type Caller, GraphQLWebSockets } from './platform/graphql/websocket.ts';
 import { registerHealth } from './platform/health.ts';
@@ -115,7 +114,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   const limiterRedis = config.redis.url ? new Redis(config.redis.url, { enableOfflineQueue: false, maxRetriesPerRequest: 1 }) : undefined;
   limiterRedis?.on('error', (error) => logger.debug({ err: error }, 'Redis of the rate limiter'));
   const attempts = new accounts.AttemptLimits({ pool: database.pool, redis: limiterRedis }, accountsConfig.attempts);
-  const sessionsService = new accounts.SessionsService(database.pool, accessTokens, accountsConfig.sessionSeconds);
+  const sessionsService = new accounts.SessionsService(database.pool, accessTokens, accountsConfig.sessionSeconds, (sessionId) =>
+    sockets.closeSession(sessionId),
+  );
   const accountsService = new accounts.AccountsService(database, passwords, sessionsService, attempts);
   const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
   const providers = new Map<string, PaymentProvider>(config.payments.sandbox ? [['SANDBOX', new SandboxProvider(database.pool)]] : []);
@@ -162,43 +163,33 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
       },
       database,
     );
-  const formatResult = (result: ExecutionResult, { cost, requestId }: { cost: Cost; requestId?: string }): FormattedExecutionResult => {
-    const { errors, ...rest } = withCost(result, cost);
-    return { ...rest, ...(errors && { errors: errors.map((error) => mask(error, requestId)) }) };
-  };
   const hub = new SubscriptionHub({
     schema,
     sources: new Map([['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }]]),
-    contextOf: (locale) => contextOf({ requestId: 'shared', viewer: null, locale, clientIp: '' }),
-    formatResult,
+    contextOf: (locale) => contextOf({ requestId: SHARED_REQUEST, viewer: null, locale, clientIp: '' }),
+    formatResult: (result, { cost }) => formatResult(mask, result, { cost, requestId: SHARED_REQUEST }),
     logger,
     metrics: socketMetrics,
   });
   const sockets = new GraphQLWebSockets({
     schema,
     hub,
-    guard: {
-      check(source, operationName, variables) {
-        const document = guard.parseAndValidate(source);
-        if (!('kind' in document)) return document;
-        const { cost, refusal } = guard.admit({ document, operationName, variables });
-        return refusal ? [refusal] : { document, cost };
-      },
-    },
+    guard,
     fanOut,
     authenticate: (token) => gate.authenticate(token),
     sessionsStillLive: (ids) => gate.sessionsStillLive(ids),
     contextOf,
     maskErrors: (errors, requestId) => errors.map((error) => mask(error, requestId)),
-    formatResult,
+    formatResult: (result, about) => formatResult(mask, result, about),
     limits: config.sockets,
     logger,
     metrics: socketMetrics,
   });
 
-  const server = fastify({
-    loggerInstance: logger,
-    disableRequestLogging: true,
+  const server: FastifyInstance = fastify({
+    // Its own "listening" line would come before ours, and requests are counted, not logged.
+    loggerInstance: logger.child({}, { level: quieter(config.log.level) }) as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.http.trustedProxies.length > 0 ? config.http.trustedProxies : false,
     genReqId: () => randomUUID(),
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -206,9 +197,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   });
   let isDraining = false;
   await server.register(websocket, sockets.pluginOptions);
-  registerGraphqlHttp(server as unknown as FastifyInstance, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
-  if (graphiql) registerGraphiql(server as unknown as FastifyInstance, { title: 'lastseat', defaultQuery: FIRST_QUERY });
-  registerHealth(server as unknown as FastifyInstance, {
+  registerGraphqlHttp(server, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
+  if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
+  registerHealth(server, {
     orm,
     migrations,
     fanOut,
@@ -225,19 +216,21 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   }
   sweeper.start();
   await sockets.start();
-  const audit = auditTask(audits);
-  if (config.roles.worker)
+  if (config.roles.worker) {
+    const scheduled = [auditTask(audits), forgetAnswers(database.pool), accounts.forgetSessions(sessionsService)];
     worker = await startWorker({
       url: databaseUrl,
-      tasks: [settlePaymentTask(bookingsService), audit.task, forgetAnswers(database.pool).task],
-      cron: [audit.cron, forgetAnswers(database.pool).cron],
+      tasks: [settlePaymentTask(bookingsService), ...scheduled.map(({ task }) => task)],
+      cron: scheduled.map(({ cron }) => cron),
       concurrency: config.worker.concurrency,
+      heartbeat: heartbeatOf(config.worker.deadSeconds),
       logger,
     });
+  }
 
   let closing: Promise<void> | undefined;
   return {
-    fastify: server as unknown as FastifyInstance,
+    fastify: server,
     database,
     inventory,
     fanOut,
@@ -265,11 +258,21 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   };
 }
 
+/** Beats often enough that a dead worker is found, and its jobs given away, within the time promised. */
+const heartbeatOf = (deadSeconds: number) => {
+  const everyMs = Math.min(5_000, (deadSeconds * 1_000) / 6);
+  return { everyMs, deadAfterMs: deadSeconds * 1_000 - everyMs };
+};
+
+const quieter = (level: LogLevel): LogLevel => (level === 'info' ? 'warn' : level);
+
 /** A share of the connection pool for batches of claims, so that queries find a connection in the middle of a rush. */
 const INVENTORY_LANES_SHARE = 0.4;
 /** Longer than any statement may run, shorter than a client's patience. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const IDS_WATCHED_MAX = 100;
+/** What logs show in place of a request id where a result is made for everybody. */
+const SHARED_REQUEST = 'shared subscription';
 
 const FIRST_QUERY = `# Lessons with free places. Watch one of them with the subscription below.
 query FreeLessons {

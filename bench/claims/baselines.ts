@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { LockMode } from '@mikro-orm/postgresql';
 import type pg from 'pg';
 import { Arg, Ctx, createUnionType, Field, Mutation, ObjectType, Resolver } from 'type-graphql';
@@ -74,6 +75,7 @@ export class BaselinesResolver {
         pool.held += 1;
         const now = new Date();
         const made = em.create(Hold, {
+          id: randomUUID(),
           kind: 'lesson',
           claimantId: claim.memberId,
           state: 'HELD',

@@ -118,28 +118,38 @@ export function printReport({ machine, pgbenchVersion, rows, pgbench, job }: Rep
   console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}`);
   console.log(Object.entries(machine.postgres).map(([name, value]) => `${name}=${value}`).join(' '));
   console.log(`One client's durable commit takes ${Math.round(machine.commitMicros)} µs. Server, database and load generator share the cores.\n`);
-  console.table(
+  printTable(
     rows.map((row) => ({
       way: row.way,
       connections: row.connections,
-      'claims/s': Math.round(row.rate),
-      'min – max': `${Math.round(row.rateMin)} – ${Math.round(row.rateMax)}`,
+      'claims/s': `${Math.round(row.rate)} (${Math.round(row.rateMin)} – ${Math.round(row.rateMax)})`,
       '÷ trivial': two(row.toTrivial),
       '÷ lock': two(row.toLock),
       '÷ ORM': two(row.toOrm),
-      'p50 ms': two(row.p50Ms),
-      'p99 ms': two(row.p99Ms),
+      'p50 / p99 ms': `${one(row.p50Ms)} / ${one(row.p99Ms)}`,
       'CPU µs server': Math.round(row.serverMicros),
       'CPU µs PostgreSQL': Math.round(row.postgresMicros),
       'CPU µs load': row.loadMicros === null ? '' : Math.round(row.loadMicros),
       transactions: row.transactions,
-      batch: row.batch === null ? '' : Math.round(row.batch),
+      'claims per batch': row.batch === null ? '' : Math.round(row.batch),
       'retried %': two(row.retriedShare * 100),
     })),
   );
+  console.log();
   for (const [way, rates] of Object.entries(pgbench)) console.log(`${way} (${pgbenchVersion}): ${Math.round(median(rates))} claims/s`);
   if (job) console.log(`The whole job, 256 connections: ${job.granted} granted, all answered after ${job.seconds.toFixed(1)} s (${Math.round(job.rate)} answers/s).`);
   console.log('\nCPU µs: time of all processes of that kind for each answer. ÷: median of the ratios within each repeat.');
 }
 
+/** In Markdown, with columns as wide as their content. */
+function printTable(rows: readonly Record<string, string | number>[]): void {
+  const titles = Object.keys(rows[0] ?? {});
+  const lines = [titles, ...rows.map((row) => titles.map((title) => String(row[title])))];
+  const widths = titles.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  const shown = lines.map((line) => `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`);
+  shown.splice(1, 0, `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`);
+  console.log(shown.join('\n'));
+}
+
 const two = (value: number | null) => (value === null ? '' : Math.round(value * 100) / 100);
+const one = (value: number) => value.toFixed(1);

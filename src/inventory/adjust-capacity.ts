@@ -9,13 +9,20 @@ export type Adjusted =
 
 /**
  * Sets the capacity of a pool, up or down, in the caller's transaction. What has run out is taken back first, so only live holds forbid a lower
- * capacity; the guard is in the statement itself, so a claim that arrives meanwhile cannot be overtaken.
+ * capacity; the guard is in the statement itself, so a claim that arrives meanwhile cannot be overtaken. `pools`: all that changed; tell the watchers
+ * of them after the commit.
  */
-export async function adjustCapacity(em: EntityManager, poolId: string, kind: string, capacity: number): Promise<Adjusted> {
-  await em.execute(
-    `select give_back(array(
-       select h.id from hold h join hold_item i on i.hold_id = h.id
-       where i.pool_id = ? and h.state = 'HELD' and h.expires_at <= clock_timestamp() for update of h skip locked), 'HELD', 'EXPIRED')`,
+export async function adjustCapacity(
+  em: EntityManager,
+  poolId: string,
+  kind: string,
+  capacity: number,
+): Promise<{ adjusted: Adjusted; pools: PoolRow[] }> {
+  const givenBack = await em.execute<PoolRow[]>(
+    `select * from give_back(array(
+       select h.id from hold h
+       where h.state = 'HELD' and h.expires_at <= clock_timestamp() and exists (select 1 from hold_item i where i.hold_id = h.id and i.pool_id = ?)
+       order by h.id for update), 'HELD', 'EXPIRED')`,
     [poolId],
   );
   const [adjusted] = await em.execute<PoolRow[]>(
@@ -23,7 +30,11 @@ export async function adjustCapacity(em: EntityManager, poolId: string, kind: st
      where id = ? and kind = ? and held + sold <= ? returning *`,
     [capacity, poolId, kind, capacity],
   );
-  if (adjusted) return { outcome: 'ADJUSTED', pool: adjusted };
+  if (adjusted)
+    return { adjusted: { outcome: 'ADJUSTED', pool: adjusted }, pools: [...givenBack.filter(({ id }) => id !== poolId), adjusted] };
   const [taken] = await em.execute<PoolRow[]>('select * from pool where id = ? and kind = ?', [poolId, kind]);
-  return taken ? { outcome: 'BELOW_TAKEN', held: taken.held, sold: taken.sold } : { outcome: 'NOT_FOUND' };
+  return {
+    adjusted: taken ? { outcome: 'BELOW_TAKEN', held: taken.held, sold: taken.sold } : { outcome: 'NOT_FOUND' },
+    pools: givenBack,
+  };
 }

@@ -101,7 +101,7 @@ export class ClaimCombiner {
     for (let attempt = 0; ; attempt++) {
       try {
         const result = await this.pool.query({ name: 'claim_holds', text: CLAIM_HOLDS, values: claimParameters(claims, true) });
-        const decision = readDecision(result.rows[0].decision, true);
+        const decision = readDecision(result.rows[0].decision);
         this.observer.batch(claims.length, decision.lockWaitMs);
         return decision;
       } catch (error) {

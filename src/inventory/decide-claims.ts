@@ -16,7 +16,7 @@ export interface PoolRow {
 export interface Decision {
   /** One per claim, in the order they were given. `CONTENDED` only without the lock: decide it again under the lock. */
   answers: (ClaimAnswer | { outcome: 'CONTENDED' })[];
-  /** Every pool that was looked at, as it is after the decision. */
+  /** Every pool that was looked at or given something back, as it is after the decision. */
   pools: PoolRow[];
   /** True when something was written, so that watchers must hear of it. */
   wrote: boolean;
@@ -48,12 +48,12 @@ export const CLAIM_HOLDS = 'select claim_holds($1, $2, $3, $4, $5, $6, $7, $8, $
 interface RawDecision {
   claims: [string, string | null, string | null, number | null, number | null, number, string | null][];
   pools: PoolRow[] | null;
-  granted: boolean;
+  wrote: boolean;
   now: string;
   lockWaitMs: number;
 }
 
-export function readDecision(raw: RawDecision, write: boolean): Decision {
+export function readDecision(raw: RawDecision): Decision {
   const createdAt = new Date(raw.now);
   return {
     answers: raw.claims.map(([outcome, holdId, expiresAt, itemIndex, limit, amountMinor, currency]) => {
@@ -71,7 +71,7 @@ export function readDecision(raw: RawDecision, write: boolean): Decision {
       return { outcome: outcome as ClaimRefusal, itemIndex: itemIndex ?? 0, limit };
     }),
     pools: raw.pools ?? [],
-    wrote: write && raw.granted,
+    wrote: raw.wrote,
     lockWaitMs: raw.lockWaitMs,
   };
 }

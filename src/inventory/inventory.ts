@@ -62,8 +62,8 @@ export class Inventory {
   }
 
   async adjustCapacity(poolId: string, kind: string, capacity: number): Promise<Adjusted> {
-    const adjusted = await this.database.transact((em) => adjustCapacity(em, poolId, kind, capacity), { name: 'adjust-capacity' });
-    if (adjusted.outcome === 'ADJUSTED') this.tell([adjusted.pool]);
+    const { adjusted, pools } = await this.database.transact((em) => adjustCapacity(em, poolId, kind, capacity), { name: 'adjust-capacity' });
+    this.tell(pools);
     return adjusted;
   }
 

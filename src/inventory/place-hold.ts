@@ -4,7 +4,7 @@ import type { Database } from '../platform/database/database.ts';
 import { SQLSTATE, sqlStateOf } from '../platform/database/sqlstates.ts';
 import type { ClaimAnswer, ClaimRequest, Granted } from './claim.ts';
 import type { ClaimCombiner } from './combine-claims.ts';
-import { CLAIM_HOLDS, claimParameters, type Decision, readDecision } from './decide-claims.ts';
+import { CLAIM_HOLDS, claimParameters, type Decision, type PoolRow, readDecision } from './decide-claims.ts';
 import { Hold, HoldItem } from './hold.entity.ts';
 import { type Policy, Pool } from './pool.entity.ts';
 
@@ -60,23 +60,23 @@ export class PlaceHold {
     const result = await transaction?.executeQuery<{ decision: never }>(CompiledQuery.raw(CLAIM_HOLDS, claimParameters([claim], false)));
     const row = result?.rows[0];
     if (!row) throw new Error('claim_holds returned no row: run the migrations');
-    const decision = readDecision(row.decision, false);
+    const decision = readDecision(row.decision);
     const [answer] = decision.answers;
     if (answer?.outcome !== 'GRANTED') return decision;
 
-    em.persist(holdOf(em, claim, answer));
-    const pools = decision.pools.map((pool) => em.map(Pool, { ...pool }));
-    for (const item of claim.items) {
-      const pool = pools.find((candidate) => candidate.id === item.poolId) as Pool;
-      pool.held += item.quantity;
+    const pools: PoolRow[] = [];
+    for (const row of decision.pools) {
+      const pool = em.map(Pool, { ...row });
+      for (const item of claim.items) if (item.poolId === pool.id) pool.held += item.quantity;
       pool.changedAt = answer.createdAt;
+      // Each pool in a flush of its own: of several the ORM compares the versions in a query before its update, and rivals fit in between.
+      await em.flush();
+      pools.push({ ...row, held: pool.held, version: pool.version, changed_at: answer.createdAt.toISOString() });
     }
+    // After the pools, as under the lock: twins with one key that took these in opposite orders would wait for each other.
+    em.persist(holdOf(em, claim, answer));
     await em.flush();
-    return {
-      ...decision,
-      wrote: true,
-      pools: decision.pools.map((row, index) => ({ ...row, held: (pools[index] as Pool).held, version: (pools[index] as Pool).version })),
-    };
+    return { ...decision, wrote: true, pools };
   }
 }
 

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type DocumentNode, print } from 'graphql';
 import { RushEnrollDocument, type RushEnrollMutation, RushPayDocument, type RushPayMutation } from '../../schema/generated/operations.ts';
 import { type Answer, Connections, type PreparedRequest } from './connections.ts';
+import { AnswerReader, Counter, merged, type Tally } from './tally.ts';
 import { type Watched, Watcher } from './watcher.ts';
 
-/** The members one process plays. */
+/** The members one crowd plays. */
 export interface CrowdPlan {
   origin: string;
   lessonId: string;
@@ -13,36 +15,22 @@ export interface CrowdPlan {
   /** The first so many of them watch too. */
   watchers: number;
   connections: number;
+  /** Share of the winners who pay. */
   pay: number;
   lockers: boolean;
 }
 
-/** What became of one kind of request. Latencies are in milliseconds, one of each member who was answered. */
-export interface Outcomes {
-  granted: number;
-  /** By the code of the typed refusal. */
-  refused: Record<string, number>;
-  /** By the code of the top-level error, or `HTTP <status>`. */
-  errors: Record<string, number>;
-  /** From the start of the rush to the answer: what the member waited. */
-  fromClick: Float64Array;
-  /** From sending to the answer: what the server took. */
-  onTheWire: Float64Array;
-  /** Members who never got an answer, after all attempts. What was done for them is unknown. */
-  unanswered: number;
-}
-
+/** Instants are milliseconds since the epoch; null where there was no such answer. */
 export interface CrowdResult {
-  enrolled: Outcomes;
-  paid: Outcomes;
+  enrolments: Tally;
+  payments: Tally;
   /** Answers that never came. */
   transportFailures: number;
-  /** Requests sent again with the same idempotency key, after such a failure or because the server was too busy. */
+  /** Requests sent again with the same idempotency key, after such a failure, a 5xx, or because the server was too busy. */
   sentAgain: number;
-  /** Milliseconds since the epoch; null when there was none. */
   startedAt: number;
   lastGrantedAt: number | null;
-  lastEnrolledAt: number;
+  lastEnrolledAt: number | null;
   lastPaidAt: number | null;
   /** The earliest deadline of a hold, as the server wrote it. */
   firstExpiresAt: string | null;
@@ -53,23 +41,24 @@ export interface Progress {
   won: number;
 }
 
-/** Members and watchers, wherever they are played. */
+/** Members and watchers, in whatever process they are played. */
 export interface Crowd {
-  /** Connections are open, requests written, watchers have their first state. */
+  /** Requests are written, watchers have their first state, connections are open. */
   prepare(): Promise<void>;
+  /** Everybody at once. */
   rush(): Promise<CrowdResult>;
-  progress(): Progress;
+  readonly progress: Progress;
   watched(): Promise<Watched[]>;
   close(): Promise<void>;
 }
 
 /** Plays all members of a plan in this process. */
 export class LocalCrowd implements Crowd {
+  readonly progress: Progress = { answered: 0, won: 0 };
   private readonly plan: CrowdPlan;
   private readonly connections: Connections;
   private readonly watchers: Watcher[];
   private requests: PreparedRequest[] = [];
-  private readonly count = { answered: 0, won: 0 };
   private isClosed = false;
 
   constructor(plan: CrowdPlan) {
@@ -79,36 +68,18 @@ export class LocalCrowd implements Crowd {
   }
 
   async prepare(): Promise<void> {
-    const { lessonId, lockers } = this.plan;
-    this.requests = this.plan.accessTokens.map((token) =>
-      prepared(ENROLL, token, { lessonId, withLocker: lockers, idempotencyKey: randomUUID() }),
-    );
-    // A hundred handshakes at a time: more would only wait in the queue of the server's socket.
+    const { lessonId, lockers, accessTokens } = this.plan;
+    this.requests = accessTokens.map((token) => prepared(ENROLL, token, { lessonId, withLocker: lockers, idempotencyKey: randomUUID() }));
+    // So many handshakes at a time: more would only wait in the backlog of the server's socket.
     for (let first = 0; first < this.watchers.length; first += HANDSHAKES)
       await Promise.all(this.watchers.slice(first, first + HANDSHAKES).map((watcher) => watcher.start()));
     await this.connections.open();
   }
 
   async rush(): Promise<CrowdResult> {
-    const result: CrowdResult = {
-      enrolled: outcomes(this.requests.length),
-      paid: outcomes(this.requests.length),
-      transportFailures: 0,
-      sentAgain: 0,
-      startedAt: 0,
-      lastGrantedAt: null,
-      lastEnrolledAt: 0,
-      lastPaidAt: null,
-      firstExpiresAt: null,
-    };
-    const clickedAt = performance.now();
-    result.startedAt = atEpoch(clickedAt);
-    await Promise.all(this.requests.map((request, index) => this.enrol(request, index, clickedAt, result)));
-    return { ...result, enrolled: trimmed(result.enrolled), paid: trimmed(result.paid) };
-  }
-
-  progress(): Progress {
-    return this.count;
+    const scene = new Scene(this.requests.length);
+    await Promise.all(this.requests.map((request, index) => this.enrol(request, this.plan.accessTokens[index] as string, scene)));
+    return scene.result();
   }
 
   async watched(): Promise<Watched[]> {
@@ -120,47 +91,99 @@ export class LocalCrowd implements Crowd {
     await Promise.all([this.connections.close(), ...this.watchers.map((watcher) => watcher.stop())]);
   }
 
-  private async enrol(request: PreparedRequest, index: number, clickedAt: number, result: CrowdResult): Promise<void> {
-    const answer = await this.answerTo(request, result);
-    this.count.answered++;
-    const data = settle<RushEnrollMutation>(result.enrolled, answer, clickedAt);
-    if (answer) result.lastEnrolledAt = Math.max(result.lastEnrolledAt, atEpoch(answer.endedAt));
-    if (data?.enroll?.__typename !== 'EnrollSuccess') return;
+  private async enrol(request: PreparedRequest, accessToken: string, scene: Scene): Promise<void> {
+    const answer = await this.answerTo(request, scene);
+    const reading = answer && scene.enrolReader.read(answer);
+    scene.enrolments.count(reading, answer ?? NEVER, scene.clickedAt);
+    this.progress.answered++;
+    if (answer) scene.lastEnrolledAt = answer.endedAt;
+    if (!answer || !reading || !('granted' in reading)) return;
 
-    const { id: holdId, expiresAt } = data.enroll.enrollment;
-    const winner = result.enrolled.granted++;
-    this.count.won++;
-    result.lastGrantedAt = atEpoch((answer as Answer).endedAt);
-    if (!result.firstExpiresAt || expiresAt < result.firstExpiresAt) result.firstExpiresAt = expiresAt;
+    this.progress.won++;
+    scene.lastGrantedAt = answer.endedAt;
+    const { id: holdId, expiresAt } = reading.granted.enrollment;
+    if (!scene.firstExpiresAt || expiresAt < scene.firstExpiresAt) scene.firstExpiresAt = expiresAt;
     // Every second winner for a share of 0.5, every fourth for 0.25.
-    if (Math.floor((winner + 1) * this.plan.pay) > Math.floor(winner * this.plan.pay))
-      await this.pay(holdId, this.plan.accessTokens[index] as string, result);
+    const winners = scene.enrolments.granted;
+    if (Math.floor(winners * this.plan.pay) > Math.floor((winners - 1) * this.plan.pay)) await this.pay(holdId, accessToken, scene);
   }
 
   /** Who won pays behind those who clicked before: the connections are shared. */
-  private async pay(holdId: string, accessToken: string, result: CrowdResult): Promise<void> {
+  private async pay(holdId: string, accessToken: string, scene: Scene): Promise<void> {
     const decidedAt = performance.now();
-    const answer = await this.answerTo(
-      prepared(PAY, accessToken, { holdId, provider: 'SANDBOX', idempotencyKey: randomUUID() }),
-      result,
-    );
-    const data = settle<RushPayMutation>(result.paid, answer, decidedAt);
-    if (data?.preparePayment?.__typename === 'PreparePaymentSuccess') result.paid.granted++;
-    if (answer) result.lastPaidAt = atEpoch(answer.endedAt);
+    const answer = await this.answerTo(prepared(PAY, accessToken, { holdId, provider: 'SANDBOX', idempotencyKey: randomUUID() }), scene);
+    scene.payments.count(answer && scene.payReader.read(answer), answer ?? NEVER, decidedAt);
+    if (answer) scene.lastPaidAt = answer.endedAt;
   }
 
   /** The answer, after as many attempts with the same idempotency key as it takes; undefined when there is none. */
-  private async answerTo(request: PreparedRequest, result: CrowdResult): Promise<Answer | undefined> {
-    for (let attempt = 1; !this.isClosed; attempt++) {
+  private async answerTo(request: PreparedRequest, scene: Scene): Promise<Answer | undefined> {
+    for (let attempt = 1; ; attempt++) {
       const answer = await this.connections.post(request).catch(() => undefined);
-      if (!answer && !this.isClosed) result.transportFailures++;
+      if (this.isClosed) return answer;
+      if (!answer) scene.transportFailures++;
       const isFinal = answer && answer.status < 500 && !answer.body.includes(BUSY);
       if (isFinal || attempt === ATTEMPTS_MAX) return answer;
-      await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
-      result.sentAgain++;
+      await delay(TRY_AGAIN_MS, undefined, { ref: false });
+      scene.sentAgain++;
     }
-    return undefined;
   }
+}
+
+/** What one rush writes down. Instants by `performance.now()`. */
+class Scene {
+  readonly enrolments: Counter;
+  readonly payments: Counter;
+  readonly enrolReader = new AnswerReader<EnrollSuccess>();
+  readonly payReader = new AnswerReader<PaySuccess>();
+  transportFailures = 0;
+  sentAgain = 0;
+  lastGrantedAt: number | null = null;
+  lastEnrolledAt: number | null = null;
+  lastPaidAt: number | null = null;
+  firstExpiresAt: string | null = null;
+  readonly clickedAt: number;
+
+  constructor(members: number) {
+    this.enrolments = new Counter(members);
+    this.payments = new Counter(members);
+    this.clickedAt = performance.now();
+  }
+
+  result(): CrowdResult {
+    return {
+      enrolments: this.enrolments.result(),
+      payments: this.payments.result(),
+      transportFailures: this.transportFailures,
+      sentAgain: this.sentAgain,
+      startedAt: performance.timeOrigin + this.clickedAt,
+      lastGrantedAt: atEpoch(this.lastGrantedAt),
+      lastEnrolledAt: atEpoch(this.lastEnrolledAt),
+      lastPaidAt: atEpoch(this.lastPaidAt),
+      firstExpiresAt: this.firstExpiresAt,
+    };
+  }
+}
+
+/** One result of several crowds that rushed together. */
+export function mergedResults(results: readonly CrowdResult[]): CrowdResult {
+  const sum = (numberOf: (result: CrowdResult) => number) => results.reduce((total, result) => total + numberOf(result), 0);
+  const latest = (instantOf: (result: CrowdResult) => number | null) =>
+    results.reduce<number | null>((last, result) => {
+      const instant = instantOf(result);
+      return instant !== null && (last === null || instant > last) ? instant : last;
+    }, null);
+  return {
+    enrolments: merged(results.map((result) => result.enrolments)),
+    payments: merged(results.map((result) => result.payments)),
+    transportFailures: sum((result) => result.transportFailures),
+    sentAgain: sum((result) => result.sentAgain),
+    startedAt: Math.min(...results.map((result) => result.startedAt)),
+    lastGrantedAt: latest((result) => result.lastGrantedAt),
+    lastEnrolledAt: latest((result) => result.lastEnrolledAt),
+    lastPaidAt: latest((result) => result.lastPaidAt),
+    firstExpiresAt: results.map((result) => result.firstExpiresAt).filter((instant) => instant !== null).sort()[0] ?? null,
+  };
 }
 
 const HANDSHAKES = 100;
@@ -168,40 +191,19 @@ const ATTEMPTS_MAX = 10;
 /** What `BusyError.retryAfterSeconds` says. */
 const TRY_AGAIN_MS = 1_000;
 const BUSY = '"__typename":"BusyError"';
+const NEVER = { sentAt: 0, endedAt: 0 };
 
-function prepared(query: string, accessToken: string, input: object): PreparedRequest {
-  return {
-    headers: ['content-type', 'application/json', 'authorization', `Bearer ${accessToken}`],
-    body: Buffer.from(JSON.stringify({ query, variables: { input } })),
-  };
-}
+type EnrollSuccess = Extract<RushEnrollMutation['enroll'], { __typename: 'EnrollSuccess' }>;
+type PaySuccess = Extract<RushPayMutation['preparePayment'], { __typename: 'PreparePaymentSuccess' }>;
 
 /** White space is worth nothing to a server: 100,000 requests are some 10 MB smaller without it. */
 const textOf = (document: DocumentNode) => print(document).replace(/\s+/g, ' ');
 const ENROLL = textOf(RushEnrollDocument);
 const PAY = textOf(RushPayDocument);
 
-const outcomes = (most: number): Outcomes => ({
-  granted: 0,
-  refused: {},
-  errors: {},
-  fromClick: new Float64Array(most).fill(Number.NaN),
-  onTheWire: new Float64Array(most).fill(Number.NaN),
-  unanswered: 0,
+const prepared = (query: string, accessToken: string, input: object): PreparedRequest => ({
+  headers: ['content-type', 'application/json', 'authorization', `Bearer ${accessToken}`],
+  body: Buffer.from(JSON.stringify({ query, variables: { input } })),
 });
 
-/** Counts and times an answer, and returns its data when it is not a refusal. */
-function settle<Data extends object>(outcome: Outcomes, answer: Answer | undefined, since: number): Data | undefined {
-  if (!answer) {
-    outcome.unanswered++;
-    return undefined;
-  }
-  const place = Object.values(outcome.refused).reduce((sum, count) => sum + count, 0);
-  void place;
-  return undefined;
-}
-
-const trimmed = (outcome: Outcomes): Outcomes => outcome;
-
-const atEpoch = (now: number) => performance.timeOrigin + now;
-void settle;
+const atEpoch = (now: number | null) => (now === null ? null : performance.timeOrigin + now);

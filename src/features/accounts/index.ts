@@ -29,3 +29,4 @@ export { Passwords } from './passwords.ts';
 export { type RehearsalMember, RehearsalMembers } from './rehearsal-members.ts';
 export { SessionGate } from './session-gate.ts';
 export { SessionsService } from './sessions.service.ts';
+export { forgetSessions } from './sessions.tasks.ts';

@@ -34,6 +34,8 @@ export class SessionsService {
     private readonly pool: pg.Pool,
     private readonly tokens: AccessTokens,
     private readonly sessionSeconds: number,
+    /** Hears of sessions their members end, so that their sockets close at once; other ends are found within seconds. */
+    private readonly ended: (sessionId: string) => void = () => undefined,
   ) {}
 
   async open(memberId: string, client: Client): Promise<SessionTokens> {
@@ -75,14 +77,16 @@ export class SessionsService {
     await this.pool.query(`update session set revoked_at = now(), revoked_reason = 'SIGNED_OUT' where id = $1 and revoked_at is null`, [
       sessionId,
     ]);
+    this.ended(sessionId);
   }
 
   /** Ends all sessions of a member at once. */
   async signOutEverywhere(memberId: string): Promise<void> {
-    await this.pool.query(
-      `update session set revoked_at = now(), revoked_reason = 'SIGNED_OUT' where member_id = $1 and revoked_at is null`,
+    const { rows } = await this.pool.query<{ id: string }>(
+      `update session set revoked_at = now(), revoked_reason = 'SIGNED_OUT' where member_id = $1 and revoked_at is null returning id`,
       [memberId],
     );
+    for (const { id } of rows) this.ended(id);
   }
 
   /** Deletes the sessions that expired over a day ago and says how many; to be run now and then. Nothing depends on it. */

@@ -236,7 +236,8 @@ export class LessonsService {
   /** Ends enrolment now. Holds that exist can still be paid. */
   async closeSale(lessonId: string): Promise<string | Refusal> {
     const { rowCount } = await this.database.pool.query(
-      `update pool set closes_at = least(closes_at, clock_timestamp()), opens_at = least(opens_at, closes_at, clock_timestamp()),
+      // A sale that never opened has no opening any more; one that opened keeps it, and one that never had one is given none.
+      `update pool set opens_at = case when opens_at <= clock_timestamp() then opens_at end, closes_at = least(closes_at, clock_timestamp()),
          version = version + 1, changed_at = clock_timestamp() where id = $1 and kind = $2`,
       [lessonId, lessonKind.name],
     );

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeWorkerUtils, parseCronItems, type Runner, run, type TaskList, type WorkerEvents } from 'graphile-worker';
+import { makeWorkerUtils, parseCronItems, type Runner, run, type TaskList, type WorkerEvents, type WorkerPool } from 'graphile-worker';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts';
@@ -67,7 +67,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const kept = keepRunning();
 
   const stop = async (withinMs: number) => {
-    await endWithin(current.runner, withinMs);
+    await endWithin(current, withinMs);
     await kept;
     await heartbeat.stop();
     await utils.release();
@@ -83,13 +83,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   };
 }
 
-async function begin(options: WorkerOptions): Promise<{ id: string; runner: Runner }> {
+interface Running {
+  id: string;
+  runner: Runner;
+  pool: WorkerPool;
+}
+
+async function begin(options: WorkerOptions): Promise<Running> {
   const concurrency = options.concurrency ?? CONCURRENCY_DEFAULT;
   const events: WorkerEvents = new EventEmitter();
-  let id = '';
-  events.once('pool:create', ({ workerPool }) => {
-    id = workerPool.id;
-  });
+  const created = new Promise<WorkerPool>((resolve) => events.once('pool:create', ({ workerPool }) => resolve(workerPool)));
   const runner = await run({
     connectionString: connectionOf(options.url),
     maxPoolSize: concurrency + 2,
@@ -103,14 +106,16 @@ async function begin(options: WorkerOptions): Promise<{ id: string; runner: Runn
     logger: workerLogger(options.logger),
     events,
   });
-  return { id, runner };
+  const pool = await created;
+  return { id: pool.id, runner, pool };
 }
 
-async function endWithin(runner: Runner, withinMs: number): Promise<void> {
+async function endWithin({ runner, pool }: Running, withinMs: number): Promise<void> {
   const stopped = runner.stop().catch(() => undefined); // It rejects when the runner has fallen over already.
   const deadline = new AbortController();
   const late = delay(withinMs, 'late' as const, { signal: deadline.signal }).catch(() => undefined);
-  if ((await Promise.race([stopped, late])) === 'late') await runner.kill();
+  // The runner's own `kill` does nothing once it was asked to stop.
+  if ((await Promise.race([stopped, late])) === 'late') await pool.forcefulShutdown('the worker was stopped before the job ended');
   deadline.abort();
   await late;
 }
