@@ -274,23 +274,33 @@ const IDS_WATCHED_MAX = 100;
 /** What logs show in place of a request id where a result is made for everybody. */
 const SHARED_REQUEST = 'shared subscription';
 
-const FIRST_QUERY = `# Lessons with free places. Watch one of them with the subscription below.
+const FIRST_QUERY = `# 1. Run FreeLessons and copy the id of a lesson into Variables: { "lesson": "…" }
+# 2. Run Watch in this tab: you see how many places are left, live.
+# 3. In a second tab run SignIn, put the token into Headers: { "Authorization": "Bearer …" }, run Enroll, and look back here.
+
 query FreeLessons {
   lessons(first: 5, filter: { freeOnly: true }) {
-    nodes {
-      id
-      title
-      month
-      weekdays
-      startsAt
-      price { amountMinor currency }
-      availability { capacity free version }
-    }
+    nodes { id title month weekdays startsAt price { amountMinor currency } availability { capacity free version } }
   }
 }
 
-subscription Watch($ids: [ID!]!) {
-  availabilityChanged(ids: $ids) { id capacity free version at }
+subscription Watch($lesson: ID!) {
+  availabilityChanged(ids: [$lesson]) { id capacity free version at }
+}
+
+mutation SignIn {
+  signIn(input: { email: "member@lastseat.test", password: "lastseat-demo" }) {
+    ... on SignInSuccess { tokens { accessToken } }
+    ... on Error { code message }
+  }
+}
+
+mutation Enroll($lesson: ID!) {
+  enroll(input: { lessonId: $lesson, withLocker: true, idempotencyKey: "my-first-place" }) {
+    __typename
+    ... on EnrollSuccess { enrollment { id state expiresAt amount { amountMinor currency } } }
+    ... on Error { code message }
+  }
 }
 `;
 

@@ -22,7 +22,11 @@ export class Api {
   }
 
   /** @throws ApiError what the server says is wrong; SetupError when it does not answer. */
-  async call<Data, Variables>(document: TypedDocumentNode<Data, Variables> | string, variables: Variables, accessToken?: string): Promise<Data> {
+  async call<Data, Variables>(
+    document: TypedDocumentNode<Data, Variables> | string,
+    variables: Variables,
+    accessToken?: string,
+  ): Promise<Data> {
     const query = typeof document === 'string' ? document : print(document);
     const response = await this.fetch('/graphql', {
       method: 'POST',

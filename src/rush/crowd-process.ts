@@ -64,10 +64,14 @@ class DistantCrowd implements Crowd {
 
   constructor(plan: CrowdPlan) {
     this.plan = plan;
-    this.child = fork(fileURLToPath(import.meta.url), [PLAYER], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.child = fork(fileURLToPath(import.meta.url), [PLAYER], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     this.child.on('message', (reply: Reply) => this.hear(reply));
     this.child.on('exit', (code, signal) => {
-      for (const { reject } of this.open.values()) reject(new Error(`A process that plays members ended (${signal ?? `exit code ${code}`}).`));
+      for (const { reject } of this.open.values())
+        reject(new Error(`A process that plays members ended (${signal ?? `exit code ${code}`}).`));
       this.open.clear();
     });
   }

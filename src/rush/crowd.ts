@@ -182,7 +182,11 @@ export function mergedResults(results: readonly CrowdResult[]): CrowdResult {
     lastGrantedAt: latest((result) => result.lastGrantedAt),
     lastEnrolledAt: latest((result) => result.lastEnrolledAt),
     lastPaidAt: latest((result) => result.lastPaidAt),
-    firstExpiresAt: results.map((result) => result.firstExpiresAt).filter((instant) => instant !== null).sort()[0] ?? null,
+    firstExpiresAt:
+      results
+        .map((result) => result.firstExpiresAt)
+        .filter((instant) => instant !== null)
+        .sort()[0] ?? null,
   };
 }
 

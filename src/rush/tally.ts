@@ -21,7 +21,14 @@ export class Counter {
   private answers = 0;
 
   constructor(most: number) {
-    this.tally = { granted: 0, refused: {}, errors: {}, unanswered: 0, fromClick: new Float64Array(most), onTheWire: new Float64Array(most) };
+    this.tally = {
+      granted: 0,
+      refused: {},
+      errors: {},
+      unanswered: 0,
+      fromClick: new Float64Array(most),
+      onTheWire: new Float64Array(most),
+    };
   }
 
   get granted(): number {

@@ -1,7 +1,7 @@
-import { type Client, createClient } from 'graphql-ws';
 import { print } from 'graphql';
+import { type Client, createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { type RushWatchSubscription, RushWatchDocument } from '../../schema/generated/operations.ts';
+import { RushWatchDocument, type RushWatchSubscription } from '../../schema/generated/operations.ts';
 import { SetupError } from './options.ts';
 
 /** What a watcher was told. */

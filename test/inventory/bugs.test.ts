@@ -8,7 +8,9 @@ test('two optimistic pools', async () => {
   const a = await inv.pool({ policy: 'OPTIMISTIC', capacity: 100 });
   const b = await inv.pool({ policy: 'OPTIMISTIC', capacity: 100 });
   for (const k of inv.kernels) await k.meet([a, b]);
-  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => inv.kernelOf(i).place(claimOf({ items: [itemOf(a), itemOf(b)] }))));
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, i) => inv.kernelOf(i).place(claimOf({ items: [itemOf(a), itemOf(b)] }))),
+  );
   console.log(outcomesOf(answers), await inv.counters(a), await inv.counters(b));
   await inv.expectSound();
 });
@@ -24,9 +26,17 @@ test('limit around deadline', async () => {
     await rival.query('begin');
     const { rows } = await rival.query(`select move_hold($1, null, '{HELD}', 'PAYING') as answer`, [first]);
     expect(rows[0].answer.outcome).toBe('MOVED');
-    await eventually(async () => (await inv.query('select expires_at < clock_timestamp() as past from hold where id = $1', [first]))[0]?.past === true);
+    await eventually(
+      async () => (await inv.query('select expires_at < clock_timestamp() as past from hold where id = $1', [first]))[0]?.past === true,
+    );
     const second = inv.kernel.place(claimOf({ claimantId, items: [itemOf(a)] }));
-    await Promise.race([second, eventually(async () => (await inv.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)).length > 0)]);
+    await Promise.race([
+      second,
+      eventually(
+        async () =>
+          (await inv.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)).length > 0,
+      ),
+    ]);
     await rival.query('commit');
     console.log(await second);
     await inv.expectSound();
@@ -45,7 +55,13 @@ test('sold out while a sweeper has the expired hold', async () => {
     await rival.query('begin');
     await rival.query('select id from hold where id = $1 for update', [first]);
     const second = inv.kernel.place(claimOf({ items: [itemOf(a)] }));
-    await Promise.race([second, eventually(async () => (await inv.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)).length > 0)]);
+    await Promise.race([
+      second,
+      eventually(
+        async () =>
+          (await inv.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)).length > 0,
+      ),
+    ]);
     await rival.query('commit');
     expect((await second).outcome).toBe('GRANTED');
   } finally {

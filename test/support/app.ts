@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
+import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { type App, buildApp } from '../../src/app.ts';
@@ -10,6 +11,7 @@ import { parseNodeId, toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { TestClient } from './client.ts';
 import { testDatabaseUrl } from './database.ts';
 import { query } from './sql.ts';
+import { eventually } from './wait.ts';
 
 /** Signs the tokens of every test server, so that a test can sign some too. */
 export const ACCESS_TOKEN_SECRET = 'a secret of the tests, 32 bytes long';
@@ -146,6 +148,26 @@ export class TestStage {
     await this.query(definition.replaceAll(protection, () => replacement));
   }
 
+  /**
+   * Makes everybody who comes to this place of a function wait there, until `openFor` has counted so many and lets them all go on together.
+   * They wait at most 2 s, as for any lock.
+   */
+  async gate(functionName: string, place: string): Promise<{ openFor(count: number): Promise<void> }> {
+    await this.sabotage(functionName, place, `perform pg_advisory_xact_lock_shared(${GATE}); ${place}`);
+    const keeper = new pg.Client({ connectionString: this.databaseUrl });
+    await keeper.connect();
+    await keeper.query('select pg_advisory_lock($1)', [GATE]);
+    return {
+      openFor: async (count) => {
+        await eventually(async () => {
+          const waiting = await keeper.query("select 1 from pg_locks where locktype = 'advisory' and objid = $1 and not granted", [GATE]);
+          return waiting.rowCount === count;
+        });
+        await keeper.end();
+      },
+    };
+  }
+
   /** From here on nobody tidies: the sweep of every process does nothing. */
   async stopSweeping(): Promise<void> {
     await this.query(
@@ -210,10 +232,16 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const config = readConfig(parseArguments(['--role', options.role ?? 'api']), environment);
   const logged: Record<string, unknown>[] = [];
   const registry = new Registry();
-  const logger = pino({ level: config.log.level }, new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(String(line)))) }));
+  const logger = pino(
+    { level: config.log.level },
+    new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(String(line)))) }),
+  );
   const app = await buildApp({ databaseUrl, config, logger, registry });
   return new TestApp(await app.listen(), databaseUrl, app, registry, logged, drop);
 }
+
+/** Any number nobody else takes an advisory lock on. */
+const GATE = 4711;
 
 /** The UUID inside a node id. */
 export function uuidIn(nodeId: string): string {

@@ -1,22 +1,43 @@
-import { readFileSync } from 'node:fs';
-import { type DocumentNode, Kind, parse, print, visit } from 'graphql';
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { print } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { Agent, request } from 'undici';
 import { WebSocket } from 'ws';
+import * as documents from '../../schema/generated/operations.ts';
 import { eventually } from './wait.ts';
 
-/** The operations of the tests, by name, as a client would keep them: files, with the fragments they spread. */
-const operations = readOperations(new URL('../../schema/operations/tests/tests.graphql', import.meta.url));
+type Documents = typeof documents;
 
-// biome-ignore lint/suspicious/noExplicitAny: what an operation answers is asserted value by value; a document read from a file has no type.
-type Loose = any;
+/** An operation of schema/operations/tests. */
+export type OperationName = {
+  [Name in keyof Documents]: Name extends `Test${infer Rest}Document` ? `Test${Rest}` : never;
+}[keyof Documents];
+
+type DocumentOf<Name extends OperationName> = Documents[`${Name}Document`];
+export type VariablesOf<Name extends OperationName> =
+  DocumentOf<Name> extends TypedDocumentNode<infer _, infer Variables> ? Variables : never;
+type ResultOf<Name extends OperationName> = DocumentOf<Name> extends TypedDocumentNode<infer Result, infer _> ? Result : never;
+
+/** Every field of every member of a union, as if all were there: which member it is, is what the test asserts. */
+export type Flat<Union> = {
+  [Field in Union extends unknown ? keyof Union : never]: Union extends { [Key in Field]?: infer Value } ? Value : never;
+};
+
+/** The one root field of an operation. */
+export type RootOf<Name extends OperationName> = RootField<Omit<ResultOf<Name>, '__typename'>>;
+type RootField<Result> = Result[keyof Result] extends infer Root
+  ? NonNullable<Root> extends readonly unknown[]
+    ? NonNullable<Root>
+    : Flat<NonNullable<Root>>
+  : never;
 
 export interface Answer {
   status: number;
-  /** Null when the request was refused before it ran. */
-  data: Loose;
+  /** Null when the request was refused before it ran. Without a type: only requests that should fail, or that `run` does not fit, are sent so. */
+  // biome-ignore lint/suspicious/noExplicitAny: see above.
+  data: any;
   errors: { message: string; path?: (string | number)[]; extensions: { code: string; requestId?: string } }[];
-  extensions: Loose;
+  extensions: { cost?: { requested: number; limit: number } } | undefined;
   headers: Record<string, string | string[] | undefined>;
 }
 
@@ -58,16 +79,19 @@ export class TestClient {
     };
   }
 
-  /** Sends an operation by its name and answers everything that came back. */
-  send(operationName: string, variables: object = {}, headers: Record<string, string> = {}): Promise<Answer> {
+  /** Sends an operation with any variables, also wrong ones, and answers everything that came back. */
+  send(operationName: OperationName, variables: object = {}, headers: Record<string, string> = {}): Promise<Answer> {
     return this.post({ query: sourceOf(operationName), operationName, variables }, headers);
   }
 
   /** Sends an operation and answers the one root field of its data. Throws when there were errors. */
-  async run(operationName: string, variables: object = {}): Promise<Loose> {
-    const { data, errors, status } = await this.send(operationName, variables);
+  async run<Name extends OperationName>(
+    operationName: Name,
+    ...[variables]: object extends VariablesOf<Name> ? [variables?: VariablesOf<Name>] : [variables: VariablesOf<Name>]
+  ): Promise<RootOf<Name>> {
+    const { data, errors, status } = await this.send(operationName, variables ?? {});
     if (errors.length > 0) throw new Error(`${operationName} was answered with ${status} ${JSON.stringify(errors)}`);
-    return Object.values(data)[0];
+    return Object.values(data)[0] as RootOf<Name>;
   }
 
   /** Begins to watch availabilities; resolves when each of them has said its current state. */
@@ -140,40 +164,14 @@ export class Watch {
   }
 }
 
-export function sourceOf(operationName: string): string {
-  const source = operations.get(operationName);
-  if (!source) throw new Error(`schema/operations/tests has no operation ${operationName}.`);
-  return source;
-}
+const sources = new Map<OperationName, string>();
 
-function readOperations(file: URL): Map<string, string> {
-  const document = parse(readFileSync(file, 'utf8'));
-  const fragments = new Map(
-    document.definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
-    ),
-  );
-  const spreadIn = (node: DocumentNode['definitions'][number], found = new Set<string>()): Set<string> => {
-    visit(node, {
-      FragmentSpread({ name }) {
-        const fragment = fragments.get(name.value);
-        if (!fragment || found.has(name.value)) return;
-        found.add(name.value);
-        spreadIn(fragment, found);
-      },
-    });
-    return found;
-  };
-  return new Map(
-    document.definitions.flatMap((definition) =>
-      definition.kind === Kind.OPERATION_DEFINITION
-        ? [
-            [
-              definition.name?.value ?? '',
-              [definition, ...[...spreadIn(definition)].flatMap((name) => fragments.get(name) ?? [])].map(print).join('\n'),
-            ] as const,
-          ]
-        : [],
-    ),
-  );
+/** The text of an operation with its fragments. */
+export function sourceOf(operationName: OperationName): string {
+  let source = sources.get(operationName);
+  if (source === undefined) {
+    source = print(documents[`${operationName}Document`]);
+    sources.set(operationName, source);
+  }
+  return source;
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { WorkerUtils } from 'graphile-worker';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 
 export interface HeartbeatTimes {
@@ -22,7 +22,7 @@ export class Heartbeat {
 
   constructor(
     private readonly workerId: () => string,
-    private readonly withPgClient: WorkerUtils['withPgClient'],
+    private readonly connections: pg.Pool,
     private readonly times: HeartbeatTimes,
     private readonly logger: Logger,
   ) {}
@@ -40,18 +40,14 @@ export class Heartbeat {
   async stop(): Promise<void> {
     clearInterval(this.timer);
     await this.beating;
-    await this.withPgClient((client) => client.query('delete from worker_heartbeat where worker_id = $1', [this.workerId()])).catch(
-      () => undefined,
-    );
+    await this.connections.query('delete from worker_heartbeat where worker_id = $1', [this.workerId()]).catch(() => undefined);
   }
 
   private async beat(): Promise<void> {
-    await this.withPgClient(async (client) => {
-      await client.query(BEAT, [this.workerId(), hostname()]);
-      const { rows } = await client.query<{ dead: string[] }>(UNLOCK_DEAD, [this.times.deadAfterMs / 1000]);
-      const dead = rows[0]?.dead ?? [];
-      if (dead.length > 0) this.logger.warn({ dead }, 'gave back the jobs of dead workers');
-    });
+    await this.connections.query(BEAT, [this.workerId(), hostname()]);
+    const { rows } = await this.connections.query<{ dead: string[] }>(UNLOCK_DEAD, [this.times.deadAfterMs / 1000]);
+    const dead = rows[0]?.dead ?? [];
+    if (dead.length > 0) this.logger.warn({ dead }, 'gave back the jobs of dead workers');
   }
 }
 

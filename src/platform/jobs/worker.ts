@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeWorkerUtils, parseCronItems, type Runner, run, type TaskList, type WorkerEvents, type WorkerPool } from 'graphile-worker';
+import { parseCronItems, type Runner, run, type TaskList, type WorkerEvents, type WorkerPool } from 'graphile-worker';
+import pg from 'pg';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts';
@@ -49,9 +50,9 @@ const BEGIN_AGAIN_MS = 1000;
 /** Runs jobs until it is stopped. Losing the database only pauses it. It installs no signal handlers: `main.ts` decides when to stop. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { logger } = options;
-  let current = await begin(options);
-  const utils = await makeWorkerUtils({ connectionString: connectionOf(options.url), maxPoolSize: 1, logger: workerLogger(logger) });
-  const heartbeat = new Heartbeat(() => current.id, utils.withPgClient, options.heartbeat ?? HEARTBEAT_DEFAULT, logger);
+  const connections = connectionsOf(options);
+  let current = await begin(options, connections);
+  const heartbeat = new Heartbeat(() => current.id, connections, options.heartbeat ?? HEARTBEAT_DEFAULT, logger);
   heartbeat.start();
 
   let stopping: Promise<void> | undefined;
@@ -61,7 +62,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (stopping !== undefined) return;
       logger.error({ err: error }, 'the worker fell over and begins again');
       await delay(BEGIN_AGAIN_MS);
-      if (stopping === undefined) current = await begin(options).catch(() => current);
+      if (stopping === undefined) current = await begin(options, connections).catch(() => current);
     }
   };
   const kept = keepRunning();
@@ -70,7 +71,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await endWithin(current, withinMs);
     await kept;
     await heartbeat.stop();
-    await utils.release();
+    await connections.end();
   };
   return {
     get id() {
@@ -89,14 +90,13 @@ interface Running {
   pool: WorkerPool;
 }
 
-async function begin(options: WorkerOptions): Promise<Running> {
-  const concurrency = options.concurrency ?? CONCURRENCY_DEFAULT;
+async function begin(options: WorkerOptions, connections: pg.Pool): Promise<Running> {
   const events: WorkerEvents = new EventEmitter();
-  const created = new Promise<WorkerPool>((resolve) => events.once('pool:create', ({ workerPool }) => resolve(workerPool)));
+  // In an object: a pool has a `then`, so a promise of one would wait for its end.
+  const created = new Promise<{ workerPool: WorkerPool }>((resolve) => events.once('pool:create', resolve));
   const runner = await run({
-    connectionString: connectionOf(options.url),
-    maxPoolSize: concurrency + 2,
-    concurrency,
+    pgPool: connections,
+    concurrency: options.concurrency ?? CONCURRENCY_DEFAULT,
     pollInterval: options.pollMs ?? POLL_MS_DEFAULT,
     noHandleSignals: true,
     // Batches of whatever ends together. Without them the end of a job is recorded by a promise nobody holds, whose failure would end the process.
@@ -106,8 +106,8 @@ async function begin(options: WorkerOptions): Promise<Running> {
     logger: workerLogger(options.logger),
     events,
   });
-  const pool = await created;
-  return { id: pool.id, runner, pool };
+  const { workerPool } = await created;
+  return { id: workerPool.id, runner, pool: workerPool };
 }
 
 async function endWithin({ runner, pool }: Running, withinMs: number): Promise<void> {
@@ -144,10 +144,16 @@ function cronItemOf({ task, match, payload = {} }: CronEntry) {
   return { task: task.name, match, identifier: task.name, payload, options: { backfillPeriod: 0, maxAttempts: 3 } };
 }
 
-/** The session limits of the worker's own statements, and the name they have in `pg_stat_activity`. */
-function connectionOf(url: string): string {
-  const connection = new URL(url);
-  connection.searchParams.set('application_name', 'lastseat worker');
-  connection.searchParams.set('options', '-c lock_timeout=5000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=15000');
-  return connection.toString();
+/** A pool of its own: when requests have taken every connection of the process, jobs are still fetched and the worker is not taken for dead. */
+function connectionsOf({ url, concurrency = CONCURRENCY_DEFAULT, logger }: WorkerOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: concurrency + 3,
+    application_name: 'lastseat worker',
+    options: '-c lock_timeout=5000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=15000 -c timezone=UTC',
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
+  pool.on('error', (error) => logger.warn({ err: error }, 'the worker lost a connection'));
+  return pool;
 }

@@ -66,10 +66,14 @@ describe('the idempotency key', () => {
       await app.query(`create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.2); return new; end $$`);
       await app.query('create trigger slowly before insert on hold for each row execute function slowly()');
 
-      const answers = await Promise.allSettled([one, two].map((lessonId) => client.run('TestEnroll', { input: { lessonId, idempotencyKey } })));
+      const answers = await Promise.allSettled(
+        [one, two].map((lessonId) => client.run('TestEnroll', { input: { lessonId, idempotencyKey } })),
+      );
 
       await app.query('drop function slowly cascade');
-      expect(tally(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : { __typename: String(answer.reason) })))).toEqual({
+      expect(
+        tally(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : { __typename: String(answer.reason) }))),
+      ).toEqual({
         EnrollSuccess: 1,
         IdempotencyKeyReusedError: 1,
       });
@@ -119,19 +123,19 @@ describe('the idempotency key', () => {
     const made = await Promise.all(
       [1, 2].map(() => client.run('TestCreateInstructor', { input: { name: 'Do-yun Lee', idempotencyKey: instructorKey } })),
     );
-    expect(made[0].instructor.id).toBe(made[1].instructor.id);
+    expect(made[0]?.instructor.id).toBe(made[1]?.instructor.id);
     const month = nextMonth();
     const input = {
       title: 'Twice',
-      level: 'MASTERS',
+      level: 'MASTERS' as const,
       month,
-      weekdays: ['MONDAY'],
+      weekdays: ['MONDAY' as const],
       startsAt: '06:00',
       endsAt: '06:50',
       lane: 1,
       capacity: 10,
       priceMinor: 1,
-      instructorId: made[0].instructor.id,
+      instructorId: made[0]!.instructor.id,
       idempotencyKey: randomUUID(),
     };
 
@@ -139,11 +143,14 @@ describe('the idempotency key', () => {
 
     expect(new Set(lessons.map(({ lesson }) => lesson.id)).size).toBe(1);
     expect(await app.query('select count(*)::int as count from lesson where month = $1', [month])).toEqual([{ count: 1 }]);
-    expect(await client.run('TestCreateLesson', { input: { ...input, title: 'Another' } })).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
-    const [pools] = await app.query('select count(*)::int as count from pool p where kind = $1 and not exists (select from lesson where id = p.id)', [
-      'lesson',
-    ]);
+    expect(await client.run('TestCreateLesson', { input: { ...input, title: 'Another' } })).toMatchObject({
+      code: 'IDEMPOTENCY_KEY_REUSED',
+    });
+    const [pools] = await app.query(
+      'select count(*)::int as count from pool p where kind = $1 and not exists (select from lesson where id = p.id)',
+      ['lesson'],
+    );
     expect(pools).toEqual({ count: 0 });
-    expect(uuidIn(lessons[0].lesson.id)).toMatch(/^[0-9a-f-]{36}$/);
+    expect(uuidIn(lessons[0]!.lesson.id)).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

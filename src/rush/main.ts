@@ -1,0 +1,39 @@
+import { HELP, parseCommand, SetupError } from './options.ts';
+import { ProgressBar } from './progress.ts';
+import { textOf } from './report.ts';
+import { holdRush } from './rush.ts';
+
+const EXIT = { ok: 0, broken: 1, setup: 2, interrupted: 130 } as const;
+
+/** Holds one rehearsal and answers the exit code. */
+async function main(): Promise<number> {
+  // biome-ignore lint/style/noProcessEnv: a program of its own beside the server, whose config.ts it must not load.
+  const environment = process.env;
+  const bar = new ProgressBar(process.stderr);
+  const interruption = new AbortController();
+  // npm, the shell and the terminal may each send it: the first counts.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort(new Interrupted()));
+  try {
+    const command = parseCommand(process.argv.slice(2), environment);
+    if (command.name === 'help') {
+      process.stdout.write(HELP);
+      return EXIT.ok;
+    }
+    const report = await holdRush(command.options, { environment, bar, signal: interruption.signal });
+    process.stdout.write(command.options.json ? `${JSON.stringify(report)}\n` : `\n${textOf(report)}`);
+    return report.ok ? EXIT.ok : EXIT.broken;
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      bar.say('Interrupted. Everything that was started has been stopped.');
+      return EXIT.interrupted;
+    }
+    bar.say(error instanceof SetupError ? error.message : `The rehearsal failed: ${(error as Error).stack}`);
+    return EXIT.setup;
+  }
+}
+
+class Interrupted extends Error {}
+
+process.exitCode = await main();
+// After an interruption requests may still be on their way, and nobody waits for them.
+if (process.exitCode === EXIT.interrupted) process.exit();

@@ -1,0 +1,140 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Api } from './api.ts';
+import type { Crowd } from './crowd.ts';
+import { crowdOf } from './crowd-process.ts';
+import { type Audit, judge, knows, type LessonState } from './invariants.ts';
+import { DEFAULT_URL, type RushOptions, SetupError } from './options.ts';
+import { OwnServer } from './own-server.ts';
+import type { ProgressBar } from './progress.ts';
+import { type Report, reportOf } from './report.ts';
+import { seriesOf, workBetween } from './server-metrics.ts';
+import { Stage } from './stage.ts';
+import type { Watched } from './watcher.ts';
+
+export interface Surroundings {
+  environment: NodeJS.ProcessEnv;
+  bar: ProgressBar;
+  /** Interrupts the rehearsal; everything that was started is ended before the promise rejects. */
+  signal: AbortSignal;
+}
+
+/**
+ * Holds one rehearsal: prepares it, lets everybody enrol at once, waits for the truth to arrive everywhere, and judges.
+ *
+ * @throws SetupError when it could not be held; the signal's reason when it was interrupted.
+ */
+export async function holdRush(options: RushOptions, { environment, bar, signal }: Surroundings): Promise<Report> {
+  await using ending = new AsyncDisposableStack();
+  const interrupted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+  interrupted.catch(() => undefined);
+  const step = <T>(work: Promise<T>): Promise<T> => Promise.race([work, interrupted]);
+
+  const given = await step(givenServer(options));
+  const origin = given ?? (await step(startServer(options, { environment, bar, ending })));
+  const api = new Api(origin);
+
+  const stage = new Stage(api, options);
+  await step(stage.signIn());
+  ending.defer(() => stage.close().catch((error) => bar.say(`The sale of the rehearsal was not closed: ${error.message}`)));
+  let made = 0;
+  const making = stage.makeMembers((count) => {
+    made = count;
+  });
+  const accessTokens = await bar.during('Members', step(making), () => ({ done: made, total: options.members }));
+  const lessonId = await step(stage.makeLesson());
+  const { watchers, connections, pay, lockers } = options;
+  const crowd = ending.adopt(crowdOf({ origin, lessonId, accessTokens, watchers, connections, pay, lockers }, options.processes), (one) =>
+    one.close(),
+  );
+  await step(crowd.prepare());
+
+  const before = await step(api.metrics(options.metricsToken));
+  const result = await bar.during('Rush', step(crowd.rush()), () => ({
+    done: crowd.progress.answered,
+    total: options.members,
+    note: `${crowd.progress.won.toLocaleString('en')} won`,
+  }));
+  const after = await step(api.metrics(options.metricsToken));
+
+  const settled = await step(settle(stage, crowd, result.payments.granted, options.settleSeconds));
+  const audit = await step(auditAfter(stage, settled.state, options.settleSeconds));
+  return reportOf({
+    rush: {
+      url: origin,
+      server: given ? 'given' : 'own',
+      lessonId,
+      startedAt: new Date(result.startedAt).toISOString(),
+      members: options.members,
+      places: options.places,
+      watchers,
+      connections,
+      processes: options.processes,
+      pay,
+      lockers,
+      policy: options.policy,
+    },
+    result,
+    watched: settled.watched,
+    server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
+    serverProblem: 'problem' in after ? after.problem : null,
+    state: settled.state,
+    audit,
+    invariants: judge({
+      members: options.members,
+      places: options.places,
+      enrolments: result.enrolments,
+      payments: result.payments,
+      firstExpiresAt: result.firstExpiresAt,
+      state: settled.state,
+      watched: settled.watched,
+      audit,
+    }),
+  });
+}
+
+/** The address of the server that is there already; null when one has to be started. */
+async function givenServer({ url, own }: RushOptions): Promise<string | null> {
+  if (own) return null;
+  const health = await new Api(url ?? DEFAULT_URL).health();
+  if (health?.isReady) return url ?? DEFAULT_URL;
+  if (!url) return null;
+  throw new SetupError(
+    health
+      ? `The server at ${url} is not ready (${health.status}): look at its log.`
+      : `No lastseat answers at ${url}/health/ready: start it with npm start, or leave --url out to have one started.`,
+  );
+}
+
+async function startServer(
+  { watchers, keep }: RushOptions,
+  { environment, bar, ending }: Pick<Surroundings, 'environment' | 'bar'> & { ending: AsyncDisposableStack },
+): Promise<string> {
+  bar.say('Starting a server with a database of its own.');
+  const server = ending.use(new OwnServer({ environment, watchers, keep }));
+  return server.ready();
+}
+
+/** Waits until the query and every watcher say the same, and what was paid is sold; past the deadline, what they said last. */
+async function settle(stage: Stage, crowd: Crowd, paid: number, seconds: number): Promise<{ state: LessonState; watched: Watched[] }> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const state = await stage.state();
+    const watched = await crowd.watched();
+    if (performance.now() > deadline || (state.sold === paid && watched.every((one) => knows(one, state)))) return { state, watched };
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+/** Audits are shared between callers for some seconds, so the first may be from before the end. */
+async function auditAfter(stage: Stage, state: LessonState, seconds: number): Promise<Audit | null> {
+  const deadline = performance.now() + (seconds + AUDIT_SHARED_SECONDS) * 1000;
+  for (;;) {
+    const audit = await stage.audit();
+    if (Date.parse(audit.at) >= Date.parse(state.at)) return audit;
+    if (performance.now() > deadline) return null;
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+const LOOK_EVERY_MS = 100;
+const AUDIT_SHARED_SECONDS = 10;
