@@ -1,6 +1,6 @@
 import type { EntitySchema } from '@mikro-orm/postgresql';
-import type { Check } from '../platform/database/checks.ts';
 import type { Kind } from '../inventory/kind.ts';
+import type { Check } from '../platform/database/checks.ts';
 
 /** What a folder of `src/features` shows to the composition root: its parts, none of them built yet. */
 export interface Feature {

@@ -3,10 +3,11 @@ import type { Availability } from '../../inventory/availability.ts';
 import { HOLD_STATES, type HoldState } from '../../inventory/hold-states.ts';
 import { kindOf } from '../../inventory/kind.ts';
 import type { HoldView } from '../../inventory/read-holds.ts';
+import { enumOf } from '../../platform/graphql/enums.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { toNodeId } from '../../platform/graphql/node-ids.ts';
 
-export const HoldStateEnum = Object.fromEntries(HOLD_STATES.map((state) => [state, state])) as { [S in HoldState]: S };
+export const HoldStateEnum = enumOf(HOLD_STATES);
 
 registerEnumType(HoldStateEnum, {
   name: 'HoldState',

@@ -1,5 +1,6 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Connection } from '../../platform/graphql/connections.ts';
+import { enumOf } from '../../platform/graphql/enums.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { Node } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
@@ -7,8 +8,6 @@ import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { AvailabilityType } from '../holds/index.ts';
 import { LEVELS, type Lesson, type Level, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
-
-const enumOf = <T extends string>(values: readonly T[]) => Object.fromEntries(values.map((value) => [value, value])) as { [V in T]: V };
 
 export const LevelEnum = enumOf(LEVELS);
 registerEnumType(LevelEnum, {

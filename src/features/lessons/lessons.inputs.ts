@@ -1,11 +1,12 @@
 import { Field, ID, InputType, Int, registerEnumType } from 'type-graphql';
 import { POLICIES, type Policy } from '../../inventory/pool.entity.ts';
+import { enumOf } from '../../platform/graphql/enums.ts';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import type { Level, Weekday } from './lesson.entity.ts';
 import { LevelEnum, WeekdayEnum } from './lesson.types.ts';
 
-const PolicyEnum = Object.fromEntries(POLICIES.map((policy) => [policy, policy])) as { [P in Policy]: P };
+const PolicyEnum = enumOf(POLICIES);
 registerEnumType(PolicyEnum, {
   name: 'Policy',
   description: 'How rivals for the same places are kept apart. Both are exact; they differ in speed.',

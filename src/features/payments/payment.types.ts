@@ -1,10 +1,9 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { enumOf } from '../../platform/graphql/enums.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { Node } from '../../platform/graphql/node-ids.ts';
 import { PAYMENT_STATES, type PaymentState } from './payment.entity.ts';
 import { SANDBOX_OUTCOMES, type SandboxOutcome } from './sandbox.ts';
-
-const enumOf = <T extends string>(values: readonly T[]) => Object.fromEntries(values.map((value) => [value, value])) as { [V in T]: V };
 
 export const PaymentStateEnum = enumOf(PAYMENT_STATES);
 registerEnumType(PaymentStateEnum, {

@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql';
-import { Authorized, type AuthChecker } from 'type-graphql';
-import { ROLES, type RequestContext, type Role, type Viewer } from './context.ts';
+import { type AuthChecker, Authorized } from 'type-graphql';
+import { type RequestContext, ROLES, type Role, type Viewer } from './context.ts';
 
 /** Declares on a field who may read or call it: anyone signed in, or at least the given role. */
 export const RequiresRole = (role: Role = 'MEMBER') => Authorized<Role>(role);
@@ -11,8 +11,7 @@ export const unauthenticated = () =>
     extensions: { code: 'UNAUTHENTICATED' },
   });
 
-export const forbidden = (role: Role) =>
-  new GraphQLError(`This field needs the role ${role}.`, { extensions: { code: 'FORBIDDEN' } });
+export const forbidden = (role: Role) => new GraphQLError(`This field needs the role ${role}.`, { extensions: { code: 'FORBIDDEN' } });
 
 export const atLeast = (has: Role, needs: Role) => ROLES.indexOf(has) >= ROLES.indexOf(needs);
 

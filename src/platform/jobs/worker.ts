@@ -154,6 +154,8 @@ function connectionsOf({ url, concurrency = CONCURRENCY_DEFAULT, logger }: Worke
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
   });
-  pool.on('error', (error) => logger.warn({ err: error }, 'the worker lost a connection'));
+  const lost = (error: Error) => logger.warn({ err: error }, 'the worker lost a connection');
+  pool.on('error', lost);
+  pool.on('connect', (client) => client.on('error', lost)); // While it is checked out the pool does not listen.
   return pool;
 }
