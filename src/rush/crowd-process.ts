@@ -34,7 +34,7 @@ class ManyCrowds implements Crowd {
 
   get progress(): Progress {
     const sum = (key: keyof Progress) => this.crowds.reduce((total, { progress }) => total + progress[key], 0);
-    return { answered: sum('answered'), won: sum('won') };
+    return { answered: sum('answered'), won: sum('won'), paid: sum('paid') };
   }
 
   async prepare(): Promise<void> {
@@ -56,7 +56,7 @@ class ManyCrowds implements Crowd {
 
 /** A crowd in a process of its own. It ends with ours: a closed channel disconnects it. */
 class DistantCrowd implements Crowd {
-  progress: Progress = { answered: 0, won: 0 };
+  progress: Progress = { answered: 0, won: 0, paid: 0 };
   private readonly plan: CrowdPlan;
   private readonly child: ChildProcess;
   private readonly open = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();

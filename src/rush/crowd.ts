@@ -39,6 +39,7 @@ export interface CrowdResult {
 export interface Progress {
   answered: number;
   won: number;
+  paid: number;
 }
 
 /** Members and watchers, in whatever process they are played. */
@@ -54,7 +55,7 @@ export interface Crowd {
 
 /** Plays all members of a plan in this process. */
 export class LocalCrowd implements Crowd {
-  readonly progress: Progress = { answered: 0, won: 0 };
+  readonly progress: Progress = { answered: 0, won: 0, paid: 0 };
   private readonly plan: CrowdPlan;
   private readonly connections: Connections;
   private readonly watchers: Watcher[];
@@ -114,6 +115,7 @@ export class LocalCrowd implements Crowd {
     const answer = await this.answerTo(prepared(PAY, accessToken, { holdId, provider: 'SANDBOX', idempotencyKey: randomUUID() }), scene);
     scene.payments.count(answer && scene.payReader.read(answer), answer ?? NEVER, decidedAt);
     if (answer) scene.lastPaidAt = answer.endedAt;
+    this.progress.paid = scene.payments.granted;
   }
 
   /** The answer, after as many attempts with the same idempotency key as it takes; undefined when there is none. */

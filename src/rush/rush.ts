@@ -52,7 +52,7 @@ export async function holdRush(options: RushOptions, { environment, bar, signal 
   const result = await bar.during('Rush', step(crowd.rush()), () => ({
     done: crowd.progress.answered,
     total: options.members,
-    note: `${crowd.progress.won.toLocaleString('en')} won`,
+    note: `${crowd.progress.won.toLocaleString('en')} won, ${crowd.progress.paid.toLocaleString('en')} paid`,
   }));
   const after = await step(api.metrics(options.metricsToken));
 

@@ -168,6 +168,13 @@ export class TestStage {
     };
   }
 
+  /** Makes every insert into a table take 0.2 s, so that rivals have looked before one of them writes. Resolves to the function that ends it. */
+  async slowInserts(table: string): Promise<() => Promise<unknown>> {
+    await this.query('create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.2); return new; end $$');
+    await this.query(`create trigger slowly before insert on ${table} for each row execute function slowly()`);
+    return () => this.query('drop function slowly cascade');
+  }
+
   /** From here on nobody tidies: the sweep of every process does nothing. */
   async stopSweeping(): Promise<void> {
     await this.query(

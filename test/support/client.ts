@@ -170,6 +170,7 @@ const sources = new Map<OperationName, string>();
 export function sourceOf(operationName: OperationName): string {
   let source = sources.get(operationName);
   if (source === undefined) {
+    // biome-ignore lint/performance/noDynamicNamespaceImportAccess: tests are not bundled.
     source = print(documents[`${operationName}Document`]);
     sources.set(operationName, source);
   }

@@ -5,7 +5,8 @@ import type { ClaimAnswer } from '../../src/inventory/claim.ts';
 import { inventoryChecks } from '../../src/inventory/inventory.checks.ts';
 import type { Policy } from '../../src/inventory/pool.entity.ts';
 import { testDatabaseUrl } from './database.ts';
-import { Kernel, type KernelOptions } from './kernel.ts';
+import { KERNEL, Kernel, type KernelOptions } from './kernel.ts';
+import { eventually } from './wait.ts';
 
 export { claimOf, itemOf } from './kernel.ts';
 
@@ -51,13 +52,6 @@ export class TestInventory implements AsyncDisposable {
 
   async query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> {
     return (await this.bystander.query<Row>(sql, values)).rows;
-  }
-
-  /** A session of its own, for rivals that hold locks; end it before the inventory is closed. */
-  async session(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: this.url, application_name: 'rival' });
-    await client.connect();
-    return client;
   }
 
   async pool(options: PoolOptions = {}): Promise<string> {
@@ -159,6 +153,36 @@ export function holdOf(answer: ClaimAnswer): string {
   if (answer.outcome !== 'GRANTED') throw new Error(`The claim was not granted but answered ${JSON.stringify(answer)}.`);
   return answer.holdId;
 }
+
+/** Runs `during` while a session of its own has the rows that `locking` locks, then lets go of them. */
+export async function whileLocked<T>(
+  inventory: TestInventory,
+  locking: string,
+  values: unknown[],
+  during: (rival: pg.Client) => Promise<T>,
+): Promise<T> {
+  const rival = new pg.Client({ connectionString: inventory.url, application_name: 'rival' });
+  await rival.connect();
+  try {
+    await rival.query('begin');
+    await rival.query(locking, values);
+    const result = await during(rival);
+    await rival.query('commit');
+    return result;
+  } finally {
+    await rival.end();
+  }
+}
+
+/** Resolves when so many sessions of the nodes wait for a lock; to their process ids. */
+export const waitingForLocks = (inventory: TestInventory, sessions = 1): Promise<number[]> =>
+  eventually(async () => {
+    const rows = await inventory.query<{ pid: number }>(
+      "select pid from pg_stat_activity where datname = current_database() and application_name = $1 and wait_event_type = 'Lock'",
+      [KERNEL],
+    );
+    return rows.length >= sessions ? rows.map(({ pid }) => pid) : null;
+  });
 
 /** The negative control of a race: with the protection off, the scenario's own assertion (not just any error) must fail. */
 export async function expectViolationSeen(scenario: Promise<unknown>): Promise<void> {

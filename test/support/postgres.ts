@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
@@ -19,6 +19,8 @@ export async function startTestPostgres(): Promise<{ stop(): Promise<void> }> {
   const logger = pino({ level: 'silent' });
   const given = process.env.DATABASE_URL_FOR_TESTS;
   const directory = given ? undefined : await mkdtemp(path.join(tmpdir(), 'lastseat-test-'));
+  // mkdtemp makes it ours alone; as root the server runs as another user, who must be able to pass through (but not to look around).
+  if (directory) await chmod(directory, 0o711);
   const server = directory
     ? await startEmbeddedPostgres({ directory: path.join(directory, 'postgres'), logger, durable: false })
     : undefined;

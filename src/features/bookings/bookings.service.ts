@@ -57,12 +57,14 @@ export class BookingsService {
 
     const [payment] = await em.execute<{ id: string }[]>(
       `insert into payment (hold_id, member_id, provider, request, amount_minor, currency, idempotency_key, request_hash)
-       select id, claimant_id, ?, ?::jsonb, amount_minor, currency, ?, decode(?, 'hex') from hold where id = ? returning id`,
+       select id, claimant_id, ?, ?::jsonb, amount_minor, currency, ?, decode(?, 'hex') from hold where id = ?
+       on conflict (member_id, idempotency_key) do nothing returning id`,
       [pay.provider, JSON.stringify(pay.request), pay.idempotencyKey, hash.toString('hex'), pay.holdId],
     );
-    const id = payment?.id as string;
-    await this.addSettleJob(em, id, LOOK_AFTER_SECONDS);
-    return id;
+    // A rival for another hold wrote the key after it was looked for above; of one hold there is no rival, its row is locked.
+    if (!payment) return new IdempotencyKeyReusedError();
+    await this.addSettleJob(em, payment.id, LOOK_AFTER_SECONDS);
+    return payment.id;
   }
 
   /** Gives a hold up, or gives a paid one back with its money. Repeating it, also at once, has one effect and the same answer. */

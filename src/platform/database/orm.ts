@@ -203,11 +203,12 @@ function systemErrorsOf(error: unknown): string[] {
   const queue: unknown[] = [error];
   for (let seen = 0; queue.length > 0 && seen < 10; seen++) {
     const current = queue.shift();
-    if (!(current instanceof Error)) continue;
-    const { code } = current as { code?: unknown };
+    if (typeof current !== 'object' || current === null) continue;
+    // Not `instanceof Error`: the system's errors are made in another realm than ours where a test runner gives us one of our own.
+    const { code, message, cause, errors } = current as { code?: unknown; message?: unknown; cause?: unknown; errors?: unknown };
     if (typeof code === 'string') codes.push(code);
-    if (/timeout exceeded when trying to connect|connection timeout/i.test(current.message)) codes.push('timeout');
-    queue.push(current.cause, ...(current instanceof AggregateError ? current.errors : []));
+    if (/timeout exceeded when trying to connect|connection timeout/i.test(String(message))) codes.push('timeout');
+    queue.push(cause, ...(Array.isArray(errors) ? errors : []));
   }
   return codes;
 }

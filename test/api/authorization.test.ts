@@ -1,0 +1,332 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
+import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
+import type { Answer, TestClient } from '../support/client.ts';
+import { failOnLeaks } from '../support/leaks.ts';
+import { eventually } from '../support/wait.ts';
+
+failOnLeaks();
+
+const CALLERS = ['anonymous', 'owner', 'member', 'organizer', 'admin'] as const;
+type Caller = (typeof CALLERS)[number];
+
+/** What a caller meets: an answer with something in it, an answer that says there is nothing (null, or a typed refusal), or a top-level error. */
+type Meets = 'answer' | 'nothing' | 'UNAUTHENTICATED' | 'FORBIDDEN';
+
+const everybody: Record<Caller, Meets> = { anonymous: 'answer', owner: 'answer', member: 'answer', organizer: 'answer', admin: 'answer' };
+const signedIn: Record<Caller, Meets> = { ...everybody, anonymous: 'UNAUTHENTICATED' };
+const admins: Record<Caller, Meets> = {
+  anonymous: 'UNAUTHENTICATED',
+  owner: 'FORBIDDEN',
+  member: 'FORBIDDEN',
+  organizer: 'FORBIDDEN',
+  admin: 'answer',
+};
+const ownerAlone: Record<Caller, Meets> = {
+  anonymous: 'UNAUTHENTICATED',
+  owner: 'answer',
+  member: 'nothing',
+  organizer: 'nothing',
+  admin: 'nothing',
+};
+
+describe('who may do what', () => {
+  let app: TestApp;
+  let callers: Record<Caller, TestMember | { client: TestClient }>;
+  let stage: {
+    lessonId: string;
+    instructorId: string;
+    lockerId: string;
+    memberId: string;
+    /** Held by the owner, one for each caller, so that a call that is allowed does not spoil the next one. */
+    held: Record<Caller, string>;
+    enrollmentId: string;
+    paymentId: string;
+  };
+
+  const enroll = async (client: TestClient, lessonId: string) =>
+    (await client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } })).enrollment.id;
+
+  beforeAll(async () => {
+    app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100' } });
+    const owner = await app.member();
+    const [member, organizer, admin] = [await app.member(), await app.member('ORGANIZER'), await app.admin()];
+    callers = { anonymous: { client: app.anonymous }, owner, member, organizer, admin };
+    const lessonId = await app.lesson({ capacity: 1000 });
+    const [instructor] = await app.anonymous.run('TestInstructors');
+    const held = {} as Record<Caller, string>;
+    for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
+    const enrollmentId = await enroll(owner.client, await app.lesson());
+    const paid = await owner.client.run('TestPreparePayment', {
+      input: { holdId: enrollmentId, provider: 'SANDBOX', idempotencyKey: randomUUID() },
+    });
+    stage = {
+      lessonId,
+      instructorId: instructor!.id,
+      lockerId: await app.lockers('2031-01', 'FEMALE', 10),
+      memberId: owner.id,
+      held,
+      enrollmentId,
+      paymentId: paid.payment.id,
+    };
+  });
+  afterAll(() => app.close());
+
+  /** Everything that is stored, as one number that changes with it. */
+  const fingerprint = async () => {
+    const tables = ['member', 'session', 'pool', 'hold', 'hold_item', 'lesson', 'instructor', 'locker_stock', 'payment', 'sandbox_charge', 'idempotent_answer'];
+    const sums = await Promise.all(tables.map((table) => app.query(`select md5(string_agg(t::text, '' order by t::text)) as sum from ${table} t`)));
+    return JSON.stringify(sums);
+  };
+
+  interface Row {
+    field: string;
+    call(client: TestClient, caller: Caller): Promise<Answer>;
+    meets: Record<Caller, Meets>;
+  }
+
+  const node = (field: string, idOf: () => string, meets: Record<Caller, Meets>): Row => ({
+    field,
+    call: (client) => client.send('TestNode', { id: idOf() }),
+    meets,
+  });
+  const key = () => ({ idempotencyKey: randomUUID() });
+  /** The owner of a private thing and administrators read it; to all others it does not exist. */
+  const ownerAndAdmin: Record<Caller, Meets> = { anonymous: 'nothing', owner: 'answer', member: 'nothing', organizer: 'nothing', admin: 'answer' };
+
+  const table: Row[] = [
+    { field: 'Query.me', call: (client) => client.send('TestMe'), meets: { ...everybody, anonymous: 'nothing' } },
+    { field: 'Query.lesson', call: (client) => client.send('TestLesson', { id: stage.lessonId }), meets: everybody },
+    { field: 'Query.lessons', call: (client) => client.send('TestLessons'), meets: everybody },
+    { field: 'Query.lockers', call: (client) => client.send('TestLockers', { month: '2031-01' }), meets: everybody },
+    { field: 'Query.instructors', call: (client) => client.send('TestInstructors'), meets: everybody },
+    { field: 'Query.inventoryAudit', call: (client) => client.send('TestAudit'), meets: everybody },
+    { field: 'Query.myEnrollments', call: (client) => client.send('TestMyEnrollments'), meets: signedIn },
+    {
+      field: 'Query.payment',
+      call: (client) => client.send('TestPayment', { id: stage.paymentId }),
+      meets: { ...ownerAlone, admin: 'answer' },
+    },
+    node('Query.node Lesson', () => stage.lessonId, everybody),
+    node('Query.node Instructor', () => stage.instructorId, everybody),
+    node('Query.node LockerStock', () => stage.lockerId, everybody),
+    node('Query.node Member', () => stage.memberId, ownerAndAdmin),
+    node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
+    node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
+    { field: 'Mutation.enroll', call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }), meets: signedIn },
+    {
+      field: 'Mutation.preparePayment',
+      call: (client, caller) => client.send('TestPreparePayment', { input: { holdId: stage.held[caller], provider: 'SANDBOX', ...key() } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.cancelBooking',
+      call: (client, caller) => client.send('TestCancelBooking', { input: { holdId: stage.held[caller] } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.createInstructor',
+      call: (client) => client.send('TestCreateInstructor', { input: { name: 'x', ...key() } }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.createLesson',
+      call: (client) =>
+        client.send('TestCreateLesson', {
+          input: {
+            title: 'x',
+            level: 'MASTERS',
+            month: '2031-02',
+            weekdays: ['MONDAY'],
+            startsAt: '06:00',
+            endsAt: '07:00',
+            lane: 1,
+            capacity: 1,
+            priceMinor: 1,
+            instructorId: stage.instructorId,
+            ...key(),
+          },
+        }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.updateLesson',
+      call: (client) => client.send('TestUpdateLesson', { input: { lessonId: stage.lessonId, title: randomUUID() } }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.changeLessonCapacity',
+      call: (client) => client.send('TestChangeLessonCapacity', { input: { lessonId: stage.lessonId, capacity: 999 } }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.setLockerCapacity',
+      call: (client) => client.send('TestSetLockerCapacity', { input: { month: '2031-01', gender: 'MALE', capacity: 3 } }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.closeLessonSale',
+      call: async (client, caller) => client.send('TestCloseLessonSale', { lessonId: caller === 'admin' ? await app.lesson() : stage.lessonId }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.createRehearsalMembers',
+      call: (client) => client.post({ query: 'mutation { createRehearsalMembers(count: 1) { memberId accessToken } }' }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.setMemberRole',
+      call: (client) => client.send('TestSetMemberRole', { input: { memberId: (callers.member as TestMember).id, role: 'MEMBER' } }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.signUp',
+      call: (client) =>
+        client.send('TestSignUp', { input: { email: `${randomUUID()}@example.com`, password: 'correct horse battery', displayName: 'x' } }),
+      meets: everybody,
+    },
+    {
+      field: 'Mutation.signIn',
+      call: (client) => client.send('TestSignIn', { input: { email: 'nobody@example.com', password: 'wrong horse battery' } }),
+      meets: { anonymous: 'nothing', owner: 'nothing', member: 'nothing', organizer: 'nothing', admin: 'nothing' },
+    },
+    {
+      field: 'Mutation.refreshSession',
+      call: (client) => client.send('TestRefreshSession', { input: { refreshToken: 'x' } }),
+      meets: { anonymous: 'nothing', owner: 'nothing', member: 'nothing', organizer: 'nothing', admin: 'nothing' },
+    },
+    {
+      field: 'Mutation.signOut',
+      // A throw-away session of the caller's own, so that the callers stay signed in.
+      call: async (client, caller) => (caller === 'anonymous' ? client : (await app.member()).client).send('TestSignOut', { input: {} }),
+      meets: signedIn,
+    },
+  ];
+
+  const cases = table.flatMap((row) => CALLERS.map((caller) => ({ ...row, caller, expected: row.meets[caller] })));
+
+  test.each(cases)('$field for $caller: $expected', async ({ call, caller, expected, field }) => {
+    const before = await fingerprint();
+
+    const answer = await call(callers[caller].client, caller);
+
+    const root = answer.data === null ? null : Object.values(answer.data)[0];
+    if (expected === 'answer') {
+      expect(answer.errors).toEqual([]);
+      expect(root).not.toBeNull();
+      expect((root as { code?: string }).code).toBeUndefined();
+    } else if (expected === 'nothing') {
+      expect(answer.errors).toEqual([]);
+      if (root !== null) expect((root as { code?: string }).code).toMatch(/_NOT_FOUND$|^INVALID_/);
+    } else {
+      expect(answer.errors.map(({ extensions }) => extensions.code)).toEqual([expected]);
+      expect(root).toBeNull();
+    }
+    // Sign-ins that fail are counted elsewhere; nothing else may be written by who is refused, or by a query.
+    if (expected !== 'answer' || field.startsWith('Query.')) expect(await fingerprint()).toBe(before);
+  });
+
+  test('the table names every field of the three root types and every type of node', async () => {
+    const { data } = await app.anonymous.post({
+      query: `{ __schema { queryType { fields { name } } mutationType { fields { name } } subscriptionType { fields { name } }
+                types { name kind interfaces { name } } } }`,
+    });
+    const { queryType, mutationType, subscriptionType, types } = data.__schema;
+    const names = (prefix: string, { fields }: { fields: { name: string }[] }) => fields.map(({ name }) => `${prefix}.${name}`);
+    const nodes = types.filter(
+      ({ kind, interfaces }: { kind: string; interfaces: { name: string }[] }) =>
+        kind === 'OBJECT' && interfaces.some(({ name }) => name === 'Node'),
+    );
+
+    const covered = new Set(table.flatMap(({ field }) => [field, field.split(' ')[0]]));
+    expect([...names('Query', queryType), ...names('Mutation', mutationType)].filter((field) => !covered.has(field))).toEqual([]);
+    expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
+    expect(names('Subscription', subscriptionType)).toEqual(['Subscription.availabilityChanged']);
+  });
+
+  test.each(CALLERS)('anybody may watch what is for everybody: %s', async (caller) => {
+    const watch = await callers[caller].client.watch(stage.lessonId);
+
+    expect(watch.lastOf(stage.lessonId)).toMatchObject({ id: stage.lessonId });
+    expect(watch.errors).toEqual([]);
+    await watch.close();
+  });
+
+  test('nobody who is refused makes a message', async () => {
+    const lessonId = await app.lesson();
+    const enrollmentId = await enroll((callers.owner as TestMember).client, lessonId);
+    const watch = await app.anonymous.watch(lessonId);
+
+    for (const caller of ['anonymous', 'member', 'organizer'] as const) {
+      const { client } = callers[caller];
+      await client.send('TestChangeLessonCapacity', { input: { lessonId, capacity: 1 } });
+      await client.send('TestCancelBooking', { input: { holdId: enrollmentId } });
+      await client.send('TestPreparePayment', { input: { holdId: enrollmentId, provider: 'SANDBOX', ...key() } });
+      await client.send('TestCloseLessonSale', { lessonId });
+    }
+
+    // What the owner does afterwards arrives, so whatever the others had caused would have arrived before it.
+    await enroll((callers.member as TestMember).client, lessonId);
+    await eventually(() => expect(watch.lastOf(lessonId)).toMatchObject({ capacity: 10, held: 2 }));
+    expect(watch.of(lessonId).map(({ capacity, held }) => [capacity, held])).toEqual([
+      [10, 1],
+      [10, 2],
+    ]);
+    await watch.close();
+  });
+
+  test('a private thing reads the same as one that does not exist', async () => {
+    const { client } = callers.member;
+    const unknown = '00000000-0000-7000-8000-000000000000';
+    for (const [type, id] of [
+      ['Enrollment', stage.enrollmentId],
+      ['Payment', stage.paymentId],
+      ['Member', stage.memberId],
+    ] as const) {
+      const [real, made] = await Promise.all([client.send('TestNode', { id }), client.send('TestNode', { id: toNodeId(type, unknown) })]);
+      expect(real.data).toEqual({ node: null });
+      expect(made.data).toEqual(real.data);
+    }
+    expect((await client.send('TestPayment', { id: stage.paymentId })).data).toEqual({ payment: null });
+    expect((await client.send('TestPayment', { id: toNodeId('Payment', unknown) })).data).toEqual({ payment: null });
+  });
+
+  test('my enrolments are mine, whatever cursor I bring', async () => {
+    const owner = (callers.owner as TestMember).client;
+    const { pageInfo, totalCount } = await owner.run('TestMyEnrollments', { first: 1 });
+    expect(totalCount).toBeGreaterThan(5);
+    const fresh = await app.member();
+
+    expect(await fresh.client.run('TestMyEnrollments', { after: pageInfo.endCursor })).toMatchObject({ totalCount: 0, nodes: [] });
+  });
+
+  test('a node id of a type that has none, or of nothing, is null', async () => {
+    const uuid = uuidIn(stage.lessonId);
+    for (const id of ['', 'x', toNodeId('Hold', uuid), toNodeId('Session', uuid), toNodeId('Pool', uuid), toNodeId('Constructor', uuid), "'"])
+      expect((await app.anonymous.send('TestNode', { id })).data).toEqual({ node: null });
+  });
+});
+
+test('where rehearsals are off, nobody can make members in bulk', async () => {
+  await using app = await testApp({ environment: { REHEARSALS: 'off' } });
+  const { client } = await app.admin();
+
+  const answer = await client.post({ query: 'mutation { createRehearsalMembers(count: 1) { memberId } }' });
+
+  expect(answer.status).toBe(400);
+  expect(answer.errors[0]).toMatchObject({
+    message: 'Cannot query field "createRehearsalMembers" on type "Mutation".',
+    extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+  });
+});
+
+test.each([0, -1, 10_001])('%s rehearsal members are bad input', async (count) => {
+  await using app = await testApp();
+  const { client } = await app.admin();
+
+  const answer = await client.post({ query: 'mutation ($count: Int!) { createRehearsalMembers(count: $count) { memberId } }', variables: { count } });
+
+  expect(answer.errors.map(({ extensions }) => extensions.code)).toEqual(['BAD_USER_INPUT']);
+  expect(await app.query('select count(*)::int as count from member')).toEqual([{ count: 1 }]);
+});
