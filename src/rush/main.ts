@@ -1,4 +1,4 @@
-import { HELP, parseCommand, SetupError } from './options.ts';
+import { HELP, parseCommand, SetupError, UnjudgedError } from './options.ts';
 import { ProgressBar } from './progress.ts';
 import { textOf } from './report.ts';
 import { holdRush } from './rush.ts';
@@ -27,8 +27,9 @@ async function main(): Promise<number> {
       bar.say('Interrupted. Everything that was started has been stopped.');
       return EXIT.interrupted;
     }
-    bar.say(error instanceof SetupError ? error.message : `The rehearsal failed: ${(error as Error).stack}`);
-    return EXIT.setup;
+    const isExpected = error instanceof SetupError || error instanceof UnjudgedError;
+    bar.say(isExpected ? error.message : `The rehearsal failed: ${(error as Error).stack}`);
+    return error instanceof SetupError ? EXIT.setup : EXIT.broken;
   }
 }
 

@@ -36,6 +36,11 @@ export class SetupError extends Error {
   override readonly name = 'SetupError';
 }
 
+/** The rush was held, but what came of it could not be read. Ends with exit code 1: nobody can say that the invariants held. */
+export class UnjudgedError extends Error {
+  override readonly name = 'UnjudgedError';
+}
+
 export const DEFAULT_URL = 'http://127.0.0.1:4000';
 
 const PRESETS: Record<string, { members: number; places: number }> = {
@@ -72,7 +77,7 @@ Usage: npm run rush -- [options]
   --help
 
 RUSH_METRICS_TOKEN is the METRICS_TOKEN of the server, if it has one.
-Exit code: 0 every invariant held, 1 one did not, 2 the rehearsal could not be held, 130 interrupted.
+Exit code: 0 every invariant held, 1 one did not or could not be judged, 2 the rehearsal could not be held, 130 interrupted.
 `;
 
 /** @throws SetupError for anything that is not allowed. */

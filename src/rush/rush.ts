@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Api } from './api.ts';
-import type { Crowd } from './crowd.ts';
+import { Api, ApiError } from './api.ts';
+import type { Crowd, CrowdResult } from './crowd.ts';
 import { crowdOf } from './crowd-process.ts';
 import { type Audit, judge, knows, type LessonState } from './invariants.ts';
-import { DEFAULT_URL, type RushOptions, SetupError } from './options.ts';
+import { DEFAULT_URL, type RushOptions, SetupError, UnjudgedError } from './options.ts';
 import { OwnServer } from './own-server.ts';
 import type { ProgressBar } from './progress.ts';
 import { type Report, reportOf } from './report.ts';
@@ -35,7 +35,14 @@ export async function holdRush(options: RushOptions, { environment, bar, signal 
 
   const stage = new Stage(api, options);
   await step(stage.signIn());
-  ending.defer(() => stage.close().catch((error) => bar.say(`The sale of the rehearsal was not closed: ${error.message}`)));
+  ending.defer(async () => {
+    try {
+      await stage.close();
+    } catch (error) {
+      // A server of ours got the same Ctrl+C, and its data go with it.
+      if (given) bar.say(`The sale of the rehearsal was not closed: ${(error as Error).message}`);
+    }
+  });
   let made = 0;
   const making = stage.makeMembers((count) => {
     made = count;
@@ -54,42 +61,55 @@ export async function holdRush(options: RushOptions, { environment, bar, signal 
     total: options.members,
     note: `${crowd.progress.won.toLocaleString('en')} won, ${crowd.progress.paid.toLocaleString('en')} paid`,
   }));
-  const after = await step(api.metrics(options.metricsToken));
+  const held: Held = { options, origin, isGiven: given !== null, lessonId, before, result };
+  // Awaited here: what is ended when this function returns is needed until then.
+  return await step(judged(held, { api, stage, crowd }));
+}
 
-  const settled = await step(settle(stage, crowd, result.payments.granted, options.settleSeconds));
-  const audit = await step(auditAfter(stage, settled.state, options.settleSeconds));
-  return reportOf({
-    rush: {
-      url: origin,
-      server: given ? 'given' : 'own',
-      lessonId,
-      startedAt: new Date(result.startedAt).toISOString(),
-      members: options.members,
-      places: options.places,
-      watchers,
-      connections,
-      processes: options.processes,
-      pay,
-      lockers,
-      policy: options.policy,
-    },
-    result,
-    watched: settled.watched,
-    server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
-    serverProblem: 'problem' in after ? after.problem : null,
-    state: settled.state,
-    audit,
-    invariants: judge({
-      members: options.members,
-      places: options.places,
-      enrolments: result.enrolments,
-      payments: result.payments,
-      firstExpiresAt: result.firstExpiresAt,
-      state: settled.state,
-      watched: settled.watched,
+interface Held {
+  options: RushOptions;
+  origin: string;
+  isGiven: boolean;
+  lessonId: string;
+  /** /metrics of before the rush. */
+  before: Metrics;
+  result: CrowdResult;
+}
+
+type Metrics = Awaited<ReturnType<Api['metrics']>>;
+
+/** Looks at what is left of a rush. @throws UnjudgedError when the server cannot be asked any more. */
+async function judged(
+  { options, origin, isGiven, lessonId, before, result }: Held,
+  { api, stage, crowd }: { api: Api; stage: Stage; crowd: Crowd },
+): Promise<Report> {
+  try {
+    const after = await api.metrics(options.metricsToken);
+    const { state, watched } = await settle(stage, crowd, result.payments.granted, options.settleSeconds);
+    const audit = await auditAfter(stage, state, options.settleSeconds);
+    const { members, places, watchers, connections, processes, pay, lockers, policy } = options;
+    const { enrolments, payments, firstExpiresAt } = result;
+    return reportOf({
+      rush: {
+        url: origin,
+        server: isGiven ? 'given' : 'own',
+        lessonId,
+        startedAt: new Date(result.startedAt).toISOString(),
+        ...{ members, places, watchers, connections, processes, pay, lockers, policy },
+      },
+      result,
+      watched,
+      server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
+      serverProblem: 'problem' in after ? after.problem : null,
+      state,
       audit,
-    }),
-  });
+      invariants: judge({ members, places, enrolments, payments, firstExpiresAt, state, watched, audit }),
+    });
+  } catch (error) {
+    if (!(error instanceof SetupError || error instanceof ApiError)) throw error;
+    const { granted } = result.enrolments;
+    throw new UnjudgedError(`${granted} members won, but the server cannot be asked what came of it: ${error.message}`, { cause: error });
+  }
 }
 
 /** The address of the server that is there already; null when one has to be started. */

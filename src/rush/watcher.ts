@@ -63,7 +63,8 @@ export class Watcher {
   }
 
   async stop(): Promise<void> {
-    await this.client.dispose();
+    // It rejects with why the last connection failed, which is written down already.
+    await Promise.resolve(this.client.dispose()).catch(() => undefined);
   }
 }
 

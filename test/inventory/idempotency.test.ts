@@ -35,8 +35,8 @@ describe.each(POLICIES)('the key of a claim, %s', (policy) => {
       expect(answer).toEqual({ outcome: 'REPLAYED', holdId: hold });
       expect(await inventory.countOf('hold')).toBe(1);
       // What has run out may be taken back on this occasion, nothing else moves.
-    if (state !== 'run out') expect(await inventory.stateOf(hold)).toBe(state);
-    await inventory.expectSound();
+      if (state !== 'run out') expect(await inventory.stateOf(hold)).toBe(state);
+      await inventory.expectSound();
     },
   );
 

@@ -87,7 +87,7 @@ export class TestClient {
   /** Sends an operation and answers the one root field of its data. Throws when there were errors. */
   async run<Name extends OperationName>(
     operationName: Name,
-    ...[variables]: object extends VariablesOf<Name> ? [variables?: VariablesOf<Name>] : [variables: VariablesOf<Name>]
+    ...[variables]: Record<string, never> extends VariablesOf<Name> ? [variables?: VariablesOf<Name>] : [variables: VariablesOf<Name>]
   ): Promise<RootOf<Name>> {
     const { data, errors, status } = await this.send(operationName, variables ?? {});
     if (errors.length > 0) throw new Error(`${operationName} was answered with ${status} ${JSON.stringify(errors)}`);

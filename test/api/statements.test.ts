@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type TestApp, testApp } from '../support/app.ts';
+import { failOnLeaks } from '../support/leaks.ts';
+
+failOnLeaks();
+
+describe('the statements an operation needs', () => {
+  let app: TestApp;
+  let statements: string[] = [];
+  let unwrap: () => void;
+
+  beforeAll(async () => {
+    app = await testApp();
+    await app.stopSweeping();
+    // Every statement of this process goes through this method, whoever asked for it.
+    const client = await app.app.database.pool.connect();
+    const prototype = Object.getPrototypeOf(client);
+    client.release();
+    const { query } = prototype;
+    prototype.query = function counted(this: unknown, ...args: unknown[]) {
+      const [config] = args as [string | { text: string }];
+      statements.push(typeof config === 'string' ? config : config.text);
+      return query.apply(this, args);
+    };
+    unwrap = () => {
+      prototype.query = query;
+    };
+  });
+  afterAll(async () => {
+    unwrap();
+    await app.close();
+  });
+
+  /** What was sent to the database while `work` ran, without the tests' own and the sweeper's. */
+  async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
+    await work(); // Connections are opened and documents parsed.
+    statements = [];
+    await work();
+    return statements.filter((text) => !text.includes('expire_holds'));
+  }
+
+  test('a page of lessons with all its relations: 5, for 1 lesson as for 20', async () => {
+    for (let made = 0; made < 20; made++) {
+      const { client } = await app.admin();
+      const { instructor } = await client.run('TestCreateInstructor', { input: { name: `Instructor ${made}`, idempotencyKey: randomUUID() } });
+      await app.lesson({ instructorId: instructor.id, month: '2032-01' });
+    }
+    const page = (first: number) => () => app.anonymous.run('TestTimetable', { first, filter: { month: '2032-01' } });
+
+    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
+
+    expect((await page(20)()).nodes).toHaveLength(20);
+    // Lessons, their number, their pools (price and sale window), their instructors, their availability.
+    expect(one).toHaveLength(5);
+    expect(twenty).toHaveLength(5);
+    expect(twenty.map((text) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1]).sort()).toEqual([
+      'instructor',
+      'lesson',
+      'lesson',
+      'pool',
+      'pool_availability',
+    ]);
+  });
+
+  test('my enrolments with lesson and locker: 5, for 1 as for 20', async () => {
+    await app.query("update pool set quota_max = 100 where kind = 'lesson'");
+    const member = await app.member();
+    const other = await app.member();
+    await app.lockers('2032-02', 'FEMALE', 100);
+    const enroll = async ({ client }: typeof member) => {
+      const lessonId = await app.lesson({ month: '2032-02' });
+      await app.query("update pool set quota_max = 100 where kind = 'lesson'");
+      await client.run('TestEnroll', { input: { lessonId, withLocker: true, idempotencyKey: randomUUID() } });
+    };
+    await enroll(other);
+    for (let made = 0; made < 20; made++) await enroll(member);
+
+    const [one, twenty] = [
+      await statementsOf(() => other.client.run('TestMyEnrollments')),
+      await statementsOf(() => member.client.run('TestMyEnrollments')),
+    ];
+
+    expect((await member.client.run('TestMyEnrollments')).nodes).toHaveLength(20);
+    // The session, the holds, their number, their lessons, their stocks of lockers.
+    expect(one).toHaveLength(5);
+    expect(twenty).toHaveLength(5);
+  });
+
+  test('an enrolment in a scarce lesson: 2, the session and the claim', async () => {
+    const lessonIds = [await app.lesson(), await app.lesson()];
+    const { client } = await app.member();
+    const query = 'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on EnrollSuccess { enrollment { id state expiresAt } } } }';
+    const ids = [...lessonIds];
+
+    const sent = await statementsOf(() => client.post({ query, variables: { input: { lessonId: ids.pop(), idempotencyKey: randomUUID() } } }));
+
+    expect(sent).toHaveLength(2);
+    expect(sent[1]).toContain('claim_holds');
+  });
+
+  test('a sold-out lesson: 2 as well, when the alternatives are not asked for', async () => {
+    const lessonId = await app.lesson({ capacity: 0 });
+    const { client } = await app.member();
+    const query = 'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on Error { code } } }';
+
+    const sent = await statementsOf(() => client.post({ query, variables: { input: { lessonId, idempotencyKey: randomUUID() } } }));
+
+    expect(sent).toHaveLength(2);
+  });
+});
