@@ -62,7 +62,9 @@ export class Inventory {
   }
 
   async adjustCapacity(poolId: string, kind: string, capacity: number): Promise<Adjusted> {
-    const { adjusted, pools } = await this.database.transact((em) => adjustCapacity(em, poolId, kind, capacity), { name: 'adjust-capacity' });
+    const { adjusted, pools } = await this.database.transact((em) => adjustCapacity(em, poolId, kind, capacity), {
+      name: 'adjust-capacity',
+    });
     this.tell(pools);
     return adjusted;
   }

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { SetupError } from './options.ts';
 
 const DATA_DIR = path.resolve('.data/rush');
+/** A server that was interrupted while it started leaves its database shutting down for a moment. */
+const REMOVE = { recursive: true, force: true, maxRetries: 10, retryDelay: 200 };
 const SAID_MAX = 20;
 /** Beside the watchers: somebody may look at the rehearsal in a browser. */
 const MORE_SOCKETS = 100;
@@ -77,7 +79,6 @@ export class OwnServer implements AsyncDisposable {
     }
     if (this.options.keep) return;
     // As root the database may live where the user postgres can reach it, outside of DATA_DIR.
-    if (this.databaseDirectory) await rm(this.databaseDirectory, { recursive: true, force: true });
-    await rm(DATA_DIR, { recursive: true, force: true });
+    for (const directory of [this.databaseDirectory, DATA_DIR]) if (directory) await rm(directory, REMOVE);
   }
 }

@@ -26,9 +26,9 @@ export function seriesOf(text: string): Series {
   return series;
 }
 
-/** Other load on the server between the readings counts too. */
+/** Other load on the server between the readings counts too. What a server counted before it was started again is lost. */
 export function workBetween(before: Series, after: Series): ServerWork {
-  const grown = [...after].map(([key, value]) => [key, value - (before.get(key) ?? 0)] as const).filter(([, by]) => by > 0);
+  const grown = [...after].map(([key, value]) => [key, growth(before.get(key) ?? 0, value)] as const).filter(([, by]) => by > 0);
   const by = (name: string, label: string) => {
     const sums: Record<string, number> = {};
     for (const [key, count] of grown) {
@@ -58,6 +58,9 @@ export function workBetween(before: Series, after: Series): ServerWork {
     lockWait: { count: of('lastseat_lock_wait_seconds_count'), averageMs: lockWaitSeconds === null ? null : lockWaitSeconds * 1000 },
   };
 }
+
+/** A counter that fell began again at 0. */
+const growth = (before: number, after: number) => (after < before ? after : after - before);
 
 const totalOf = (counts: Record<string, number>) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 

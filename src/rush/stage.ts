@@ -145,7 +145,8 @@ export class Stage {
 
 function translated(error: unknown): unknown {
   if (!(error instanceof ApiError)) return error;
-  if (error.message.includes('createRehearsalMembers'))
+  // Every other operation is in the committed schema; the message may not name the field where introspection is off.
+  if (error.code === 'GRAPHQL_VALIDATION_FAILED')
     return new SetupError(
       'Rehearsals are switched off on this server: start it with REHEARSALS=on (refused in production), or let npm run rush -- --own start one.',
     );

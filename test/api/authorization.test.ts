@@ -75,7 +75,19 @@ describe('who may do what', () => {
 
   /** Everything that is stored, as one text that changes with it. */
   const fingerprint = async () => {
-    const tables = ['member', 'session', 'pool', 'hold', 'hold_item', 'lesson', 'instructor', 'locker_stock', 'payment', 'sandbox_charge', 'idempotent_answer'];
+    const tables = [
+      'member',
+      'session',
+      'pool',
+      'hold',
+      'hold_item',
+      'lesson',
+      'instructor',
+      'locker_stock',
+      'payment',
+      'sandbox_charge',
+      'idempotent_answer',
+    ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
   };
@@ -93,7 +105,13 @@ describe('who may do what', () => {
   });
   const key = () => ({ idempotencyKey: randomUUID() });
   /** The owner of a private thing and administrators read it; to all others it does not exist. */
-  const ownerAndAdmin: Record<Caller, Meets> = { anonymous: 'nothing', owner: 'answer', member: 'nothing', organizer: 'nothing', admin: 'answer' };
+  const ownerAndAdmin: Record<Caller, Meets> = {
+    anonymous: 'nothing',
+    owner: 'answer',
+    member: 'nothing',
+    organizer: 'nothing',
+    admin: 'answer',
+  };
 
   const table: Row[] = [
     { field: 'Query.me', call: (client) => client.send('TestMe'), meets: { ...everybody, anonymous: 'nothing' } },
@@ -114,7 +132,11 @@ describe('who may do what', () => {
     node('Query.node Member', () => stage.memberId, ownerAndAdmin),
     node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
     node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
-    { field: 'Mutation.enroll', call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }), meets: signedIn },
+    {
+      field: 'Mutation.enroll',
+      call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }),
+      meets: signedIn,
+    },
     {
       field: 'Mutation.preparePayment',
       call: (client, caller) => client.send('TestPreparePayment', { input: { holdId: stage.held[caller], provider: 'SANDBOX', ...key() } }),
@@ -167,7 +189,8 @@ describe('who may do what', () => {
     },
     {
       field: 'Mutation.closeLessonSale',
-      call: async (client, caller) => client.send('TestCloseLessonSale', { lessonId: caller === 'admin' ? await app.lesson() : stage.lessonId }),
+      call: async (client, caller) =>
+        client.send('TestCloseLessonSale', { lessonId: caller === 'admin' ? await app.lesson() : stage.lessonId }),
       meets: admins,
     },
     {
@@ -303,7 +326,15 @@ describe('who may do what', () => {
 
   test('a node id of a type that has none, or of nothing, is null', async () => {
     const uuid = uuidIn(stage.lessonId);
-    for (const id of ['', 'x', toNodeId('Hold', uuid), toNodeId('Session', uuid), toNodeId('Pool', uuid), toNodeId('Constructor', uuid), "'"])
+    for (const id of [
+      '',
+      'x',
+      toNodeId('Hold', uuid),
+      toNodeId('Session', uuid),
+      toNodeId('Pool', uuid),
+      toNodeId('Constructor', uuid),
+      "'",
+    ])
       expect((await app.anonymous.send('TestNode', { id })).data).toEqual({ node: null });
   });
 });
@@ -325,7 +356,10 @@ test.each([0, -1, 10_001])('%s rehearsal members are bad input', async (count) =
   await using app = await testApp();
   const { client } = await app.admin();
 
-  const answer = await client.post({ query: 'mutation ($count: Int!) { createRehearsalMembers(count: $count) { memberId } }', variables: { count } });
+  const answer = await client.post({
+    query: 'mutation ($count: Int!) { createRehearsalMembers(count: $count) { memberId } }',
+    variables: { count },
+  });
 
   expect(answer.errors.map(({ extensions }) => extensions.code)).toEqual(['BAD_USER_INPUT']);
   expect(await app.query('select count(*)::int as count from member')).toEqual([{ count: 1 }]);

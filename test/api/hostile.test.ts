@@ -16,7 +16,10 @@ interface Message {
 }
 
 /** What the server answers to one `subscribe` of a client that writes the protocol by hand. */
-async function subscribeOnce(url: string, payload: object): Promise<Message & { payload: { message: string; extensions: { code: string } }[] }> {
+async function subscribeOnce(
+  url: string,
+  payload: object,
+): Promise<Message & { payload: { message: string; extensions: { code: string } }[] }> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
   const messages: Message[] = [];
   socket.on('message', (data) => {
@@ -44,7 +47,13 @@ describe('hostile documents against the real schema', () => {
   /** Of the table for the small schema: what needs none of its types. */
   const ofNoSchema = (keyword: 'query' | 'subscription') => {
     const field = keyword === 'query' ? 'lessons' : 'availabilityChanged';
-    const names = ['no GraphQL at all', 'an unclosed brace', 'more tokens than allowed', 'braces that never close', 'a list that opens a thousand lists'];
+    const names = [
+      'no GraphQL at all',
+      'an unclosed brace',
+      'more tokens than allowed',
+      'braces that never close',
+      'a list that opens a thousand lists',
+    ];
     return hostileDocuments({ keyword, field }).filter(({ name }) => names.includes(name) || name.startsWith('introspection'));
   };
 
@@ -52,8 +61,8 @@ describe('hostile documents against the real schema', () => {
   const queries = [
     ...ofNoSchema('query'),
     {
-      name: 'enrolments nested in a hold nested too deep',
-      query: `{ lessons { edges { node { availability { ... on Availability { id ... { ... { id } } } } } } } ${repeated(20, (i) => `a${i}: me { id }`)} }`,
+      name: '21 root fields',
+      query: `{ ${repeated(21, (i) => `a${i}: me { id }`)} }`,
       code: invalid,
       says: '21 root fields',
     },
@@ -121,7 +130,12 @@ describe('hostile documents against the real schema', () => {
       code: 'BAD_USER_INPUT',
       says: 'variables.id contains a lone surrogate',
     },
-    { name: 'a subscription over HTTP', query: 'subscription { availabilityChanged(ids: ["x"]) { free } }', code: 'BAD_REQUEST', says: 'WebSocket' },
+    {
+      name: 'a subscription over HTTP',
+      query: 'subscription { availabilityChanged(ids: ["x"]) { free } }',
+      code: 'BAD_REQUEST',
+      says: 'WebSocket',
+    },
   ];
 
   test.each(queries)('over HTTP: $name', async ({ query, variables, code, says }: (typeof queries)[number] & { variables?: object }) => {
@@ -130,7 +144,7 @@ describe('hostile documents against the real schema', () => {
     expect(answer.errors[0]).toMatchObject({ message: expect.stringContaining(says), extensions: { code } });
     expect(answer.data).toBeNull();
     expect(answer.status).toBe(400);
-    expect(JSON.stringify(answer.errors)).not.toMatch(/Did you mean|stack|select |node_modules/);
+    expect(JSON.stringify(answer.errors)).not.toMatch(/Did you mean|stack|\bselect\b.*\bfrom\b|node_modules/);
     expect(app.logged).toEqual([]);
   });
 
@@ -180,7 +194,7 @@ describe('hostile documents against the real schema', () => {
 
     expect(answer.type).toBe('error');
     expect(answer.payload[0]).toMatchObject({ message: expect.stringContaining(says), extensions: { code } });
-    expect(JSON.stringify(answer)).not.toMatch(/Did you mean|stack|select |node_modules/);
+    expect(JSON.stringify(answer)).not.toMatch(/Did you mean|stack|\bselect\b.*\bfrom\b|node_modules/);
     expect(app.logged).toEqual([]);
   });
 
@@ -230,7 +244,10 @@ describe('what an operation costs', () => {
   test('is in every message over WebSocket', async () => {
     const lessonId = await app.lesson();
 
-    const answer = await subscribeOnce(app.url, { query: 'subscription ($ids: [ID!]!) { availabilityChanged(ids: $ids) { free } }', variables: { ids: [lessonId] } });
+    const answer = await subscribeOnce(app.url, {
+      query: 'subscription ($ids: [ID!]!) { availabilityChanged(ids: $ids) { free } }',
+      variables: { ids: [lessonId] },
+    });
 
     expect(answer).toMatchObject({
       type: 'next',

@@ -43,7 +43,9 @@ describe('the statements an operation needs', () => {
   test('a page of lessons with all its relations: 5, for 1 lesson as for 20', async () => {
     for (let made = 0; made < 20; made++) {
       const { client } = await app.admin();
-      const { instructor } = await client.run('TestCreateInstructor', { input: { name: `Instructor ${made}`, idempotencyKey: randomUUID() } });
+      const { instructor } = await client.run('TestCreateInstructor', {
+        input: { name: `Instructor ${made}`, idempotencyKey: randomUUID() },
+      });
       await app.lesson({ instructorId: instructor.id, month: '2032-01' });
     }
     const page = (first: number) => () => app.anonymous.run('TestTimetable', { first, filter: { month: '2032-01' } });
@@ -90,10 +92,13 @@ describe('the statements an operation needs', () => {
   test('an enrolment in a scarce lesson: 2, the session and the claim', async () => {
     const lessonIds = [await app.lesson(), await app.lesson()];
     const { client } = await app.member();
-    const query = 'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on EnrollSuccess { enrollment { id state expiresAt } } } }';
+    const query =
+      'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on EnrollSuccess { enrollment { id state expiresAt } } } }';
     const ids = [...lessonIds];
 
-    const sent = await statementsOf(() => client.post({ query, variables: { input: { lessonId: ids.pop(), idempotencyKey: randomUUID() } } }));
+    const sent = await statementsOf(() =>
+      client.post({ query, variables: { input: { lessonId: ids.pop(), idempotencyKey: randomUUID() } } }),
+    );
 
     expect(sent).toHaveLength(2);
     expect(sent[1]).toContain('claim_holds');

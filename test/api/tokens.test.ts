@@ -31,7 +31,11 @@ describe('access tokens', () => {
     const member = await app.member();
     const [row] = await app.query<{ id: string }>('select id from session where member_id = $1', [member.uuid]);
     const now = Math.floor(Date.now() / 1000);
-    return { ...member, sessionId: row!.id, claims: { sub: member.uuid, sid: row!.id, iat: now, exp: now + 600, iss: 'lastseat', typ: 'access' } };
+    return {
+      ...member,
+      sessionId: row!.id,
+      claims: { sub: member.uuid, sid: row!.id, iat: now, exp: now + 600, iss: 'lastseat', typ: 'access' },
+    };
   }
   type Session = Awaited<ReturnType<typeof session>>;
 
@@ -49,7 +53,10 @@ describe('access tokens', () => {
     ['alg none without a signature', ({ claims }) => `${part({ alg: 'none', typ: 'JWT' })}.${part(claims)}.`],
     ['alg none with a signature', ({ claims }) => sign({ alg: 'none', typ: 'JWT' }, claims)],
     ['alg HS512 over a HS256 signature', ({ claims }) => sign({ alg: 'HS512', typ: 'JWT' }, claims)],
-    ['with its payload exchanged', ({ claims, accessToken }) => accessToken.replace(/\.[^.]+\./, `.${part({ ...claims, sub: randomUUID() })}.`)],
+    [
+      'with its payload exchanged',
+      ({ claims, accessToken }) => accessToken.replace(/\.[^.]+\./, `.${part({ ...claims, sub: randomUUID() })}.`),
+    ],
     ['with its signature cut', ({ accessToken }) => accessToken.slice(0, -1)],
     ['of another issuer', ({ claims }) => sign(HS256, { ...claims, iss: 'elsewhere' })],
     ['of another type', ({ claims }) => sign(HS256, { ...claims, typ: 'refresh' })],
@@ -156,6 +163,8 @@ describe('access tokens', () => {
     const answer = await client.send('TestMe');
 
     expect(answer.status).toBe(500);
-    expect(answer.errors).toEqual([expect.objectContaining({ extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: expect.any(String) } })]);
+    expect(answer.errors).toEqual([
+      expect.objectContaining({ extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: expect.any(String) } }),
+    ]);
   });
 });

@@ -165,7 +165,6 @@ describe.each(POLICIES)('limits, %s', (policy) => {
     await inventory.runOut(second);
     holdOf(await claim(one));
 
-    expect(await inventory.countOf('hold', "state = 'EXPIRED'")).toBe(2);
     await inventory.expectSound();
   });
 
@@ -232,7 +231,7 @@ describe.each(POLICIES)('limits, %s', (policy) => {
 
   test('a quota over two pools would be broken without its lock', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
-    await inventory.rewrite('claim_holds', 'perform pg_advisory_xact_lock(r.number);', 'null;');
+    await inventory.rewrite('claim_holds', 'pg_advisory_xact_lock(', 'abs(');
     await inventory.rewrite('claim_holds', 'if v_granted and p_write then', 'perform pg_sleep(0.1); if v_granted and p_write then');
 
     await expectViolationSeen(overQuota(inventory));

@@ -217,7 +217,8 @@ export interface TestAppOptions {
   databaseUrl?: string;
 }
 
-export const testEnvironment = (databaseUrl: string, environment: Environment = {}): Environment => ({
+/** The environment of a test server, in this process or in another one. */
+export const testEnvironment = (databaseUrl: string, environment: Environment = {}) => ({
   NODE_ENV: 'test',
   PORT: '0',
   DATABASE_URL: databaseUrl,

@@ -122,12 +122,13 @@ export class TestInventory implements AsyncDisposable {
     expect(await this.broken()).toEqual({});
   }
 
-  /** Switches a protection off in this database: rewrites the text of a function, which must have had what is replaced. */
-  async rewrite(name: string, from: string, to: string): Promise<void> {
+  /** Switches a protection off in this database: rewrites the text of a function, which must have what is replaced. */
+  async rewrite(name: string, from: string | RegExp, to: string): Promise<void> {
     const [row] = await this.query<{ definition: string }>('select pg_get_functiondef($1::regproc) as definition', [name]);
     const definition = row?.definition ?? '';
-    if (!definition.includes(from)) throw new Error(`The function ${name} has no "${from}": this control switches nothing off.`);
-    await this.query(definition.replaceAll(from, to));
+    const rewritten = definition.replace(from, () => to);
+    if (rewritten === definition) throw new Error(`The function ${name} has no ${from}: this control switches nothing off.`);
+    await this.query(rewritten);
   }
 
   async close(): Promise<void> {

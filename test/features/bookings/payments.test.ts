@@ -175,13 +175,14 @@ describe('preparePayment', () => {
     await app.query("update hold set state = 'HELD' where id = $1", [uuidIn(holdId)]);
   });
 
-  test.each([
-    ['nobody placed', toNodeId('Enrollment', '00000000-0000-7000-8000-000000000000')],
-  ])('a hold %s is not found', async (_, holdId) => {
-    const { client } = await app.member();
+  test.each([['nobody placed', toNodeId('Enrollment', '00000000-0000-7000-8000-000000000000')]])(
+    'a hold %s is not found',
+    async (_, holdId) => {
+      const { client } = await app.member();
 
-    expect(await pay(client, holdId)).toMatchObject({ code: 'HOLD_NOT_FOUND' });
-  });
+      expect(await pay(client, holdId)).toMatchObject({ code: 'HOLD_NOT_FOUND' });
+    },
+  );
 
   test.each([
     ['of a lesson', toNodeId('Lesson', '00000000-0000-7000-8000-000000000000')],

@@ -176,7 +176,12 @@ describe('the timetable', () => {
   test('a lesson nobody made cannot be changed, closed or resized', async () => {
     const { client } = await app.admin();
     const lessonId = toNodeId('Lesson', nobody);
-    const lockers = toNodeId('Lesson', Buffer.from(await app.lockers(nextMonth(), 'MALE', 3), 'base64url').toString().split(':')[1] ?? '');
+    const lockers = toNodeId(
+      'Lesson',
+      Buffer.from(await app.lockers(nextMonth(), 'MALE', 3), 'base64url')
+        .toString()
+        .split(':')[1] ?? '',
+    );
 
     for (const id of [lessonId, lockers]) {
       expect(await client.run('TestUpdateLesson', { input: { lessonId: id, title: 'x' } })).toMatchObject({ code: 'LESSON_NOT_FOUND' });

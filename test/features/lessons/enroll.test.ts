@@ -122,6 +122,22 @@ describe('enroll', () => {
     expect(await app.counters(lessonId)).toEqual({ capacity: 10, held: 0, sold: 0 });
   });
 
+  test('of several reasons the first is told: closed, then enrolled already, then the monthly limit, then sold out', async () => {
+    const month = nextMonth();
+    const lessonIds = await Promise.all(Array.from({ length: 5 }, () => app.lesson({ month, capacity: 1 })));
+    const { client } = await app.member();
+    for (const lessonId of lessonIds.slice(0, 4)) await enroll(client, lessonId);
+    const rival = await app.member();
+    await enroll(rival.client, lessonIds[4]!);
+
+    expect(await enroll(client, lessonIds[4]!)).toMatchObject({ code: 'MONTHLY_LIMIT_REACHED' });
+    expect(await enroll(client, lessonIds[0]!)).toMatchObject({ code: 'ALREADY_ENROLLED' });
+    expect(await enroll(rival.client, lessonIds[0]!)).toMatchObject({ code: 'SOLD_OUT' });
+    await (await app.admin()).client.run('TestCloseLessonSale', { lessonId: lessonIds[0]! });
+    expect(await enroll(client, lessonIds[0]!)).toMatchObject({ code: 'SALE_CLOSED' });
+    expect(await enroll(rival.client, lessonIds[0]!)).toMatchObject({ code: 'SALE_CLOSED' });
+  });
+
   test('refusals in the language that was asked for', async () => {
     const lessonId = await app.lesson({ capacity: 0 });
     const { client } = await app.member();
