@@ -1,8 +1,6 @@
 /**
  * Claims per second on one hot pool, end to end over HTTP through the real application and a durable embedded PostgreSQL, beside the usual ways of
  * claiming, beside a mutation of the same server that does nothing, and beside PostgreSQL alone. Everything in one run, in alternating short rounds.
- *
- * Usage: npm run bench -- claims [--connections 64,256,1000] [--ways trivial,combined] [--repeats 5] [--seconds 2] [--no-job] [--no-raw] [--json]
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +15,7 @@ import { callsOf } from './calls.ts';
 import { hasPgbench, pgbench } from './claims/pgbench.ts';
 import type { PlainCalls, PlainOptions } from './claims/plain-pg.ts';
 import { postgresCpuMicros } from './claims/postgres-cpu.ts';
-import { machineOf, printReport, type Row, type Sample, summary } from './claims/report.ts';
+import { aimsOf, machineOf, printReport, type Sample, summary } from './claims/report.ts';
 import type { ServerCalls } from './claims/server.ts';
 import type { LoadCalls, LoadReport } from './load-generator.ts';
 
@@ -58,6 +56,20 @@ const RAW: Record<string, Pick<PlainOptions, 'way' | 'clients' | 'batch'>> = {
   'pg claim_holds × 500': { way: 'batches', clients: 1, batch: 500 },
 };
 
+const USAGE = `npm run bench -- claims [flags]
+
+  --connections 64,256,1000   how many requests are on their way at once (256)
+  --ways trivial,combined     of ${Object.keys(WAYS).join(', ')} (all)
+  --repeats 5                 rounds of each way
+  --seconds 2                 how long a round takes
+  --pool-max 20               DATABASE_POOL_MAX of the server
+  --members 100000            members made before; a round ends when each has asked once
+  --no-raw                    without PostgreSQL alone
+  --no-job                    without the whole job, 100,000 requests for 10,000 places
+  --profile DIRECTORY         a CPU profile of the server for each way, after the measurement
+  --data DIRECTORY            where the database is kept meanwhile (.data/bench); removed at the end
+  --json                      everything, each round too, as JSON`;
+
 const { values: options } = parseArgs({
   options: {
     connections: { type: 'string', default: '256' },
@@ -73,11 +85,19 @@ const { values: options } = parseArgs({
     /** A directory for one CPU profile of the server for each way. */
     profile: { type: 'string' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
   allowNegative: true,
 });
+if (options.help) {
+  console.log(USAGE);
+  process.exit();
+}
 const repeats = Number(options.repeats);
 const seconds = Number(options.seconds);
+const connectionCounts = options.connections.split(',').map(Number);
+/** Ends by the clock, or when every member has asked. */
+const ROUND = { requestsMax: Number.MAX_SAFE_INTEGER, secondsMax: seconds };
 const ways = options.ways.split(',').map((name) => name.trim());
 for (const name of ways) if (!WAYS[name]) throw new Error(`There is no way ${name}. There are ${Object.keys(WAYS).join(', ')}.`);
 
@@ -204,61 +224,78 @@ const bodyOf = ({ mutation, success }: Way, lessonId: string) =>
     variables: { input: { lessonId, withLocker: false, idempotencyKey: 'KEY' } },
   });
 
+/** The rounds of one run, by way and number of connections. */
+class Samples extends Map<string, Sample[]> {
+  add(way: string, connections: number, sample: Sample): void {
+    const key = `${way}/${connections}`;
+    this.set(key, [...(this.get(key) ?? []), sample]);
+  }
+}
+
+async function measureWays(bench: Bench, samples: Samples): Promise<void> {
+  progress('warming up');
+  for (const name of ways) await bench.round(name, 64, { ...ROUND, secondsMax: Math.min(2, seconds) });
+  for (const connections of connectionCounts)
+    for (let repeat = 1; repeat <= repeats; repeat++) {
+      progress(`${connections} connections, repeat ${repeat} of ${repeats}`);
+      // Every second repeat goes backwards, so that no way always follows the same one.
+      for (const name of repeat % 2 ? ways : ways.toReversed()) samples.add(name, connections, await bench.round(name, connections, ROUND));
+    }
+}
+
+async function profileWays(bench: Bench, directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  for (const name of ways) {
+    await bench.profile(null);
+    await bench.round(name, connectionCounts[0] ?? 256, ROUND);
+    await bench.profile(path.resolve(directory, `${name}.cpuprofile`));
+  }
+}
+
+/** Resolves to the rates of pgbench where it is installed. */
+async function measurePlain(bench: Bench, samples: Samples, pgbenchVersion: string | null): Promise<Record<string, number[]>> {
+  const pgbenchWays = pgbenchVersion ? (['lock', 'guarded'] as const) : [];
+  const rates: Record<string, number[]> = Object.fromEntries(pgbenchWays.map((way) => [`pgbench ${way}`, []]));
+  for (let repeat = 1; repeat <= repeats; repeat++) {
+    progress(`PostgreSQL alone, repeat ${repeat} of ${repeats}`);
+    for (const [name, { clients }] of Object.entries(RAW)) samples.add(name, clients, await bench.rawRound(name));
+    for (const way of pgbenchWays) rates[`pgbench ${way}`]?.push(await bench.pgbenchRound(way));
+  }
+  return rates;
+}
+
+async function wholeJob(bench: Bench): Promise<Sample> {
+  const requests = Math.min(100_000, Number(options.members));
+  progress(`the whole job: ${requests} requests for ${requests / 10} places`);
+  return bench.round('combined', 256, { requestsMax: requests, secondsMax: 600 }, requests / 10);
+}
+
 async function main(): Promise<void> {
   const directory = path.resolve(options.data);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   const postgres = await startEmbeddedPostgres({ directory: path.join(directory, 'postgres'), logger: pino({ level: 'silent' }) });
-  const samples = new Map<string, Sample[]>();
-  const add = (name: string, sample: Sample) => samples.set(name, [...(samples.get(name) ?? []), sample]);
+  const samples = new Samples();
   try {
     const machine = await machineOf(postgres.url);
     const bench = new Bench(postgres);
     await bench.prepare(Number(options.members));
-    const limits = { requestsMax: Number.MAX_SAFE_INTEGER, secondsMax: seconds };
-    progress('warming up');
-    for (const name of ways) await bench.round(name, 64, { ...limits, secondsMax: Math.min(2, seconds) });
-
-    const counts = options.connections.split(',').map(Number);
-    for (const connections of counts)
-      for (let repeat = 1; repeat <= repeats; repeat++) {
-        progress(`${connections} connections, repeat ${repeat} of ${repeats}`);
-        // Every second repeat goes backwards, so that no way always follows the same one.
-        for (const name of repeat % 2 ? ways : ways.toReversed()) add(`${name}/${connections}`, await bench.round(name, connections, limits));
-      }
-    if (options.profile) {
-      await mkdir(options.profile, { recursive: true });
-      for (const name of ways) {
-        await bench.profile(null);
-        await bench.round(name, counts[0] ?? 256, limits);
-        await bench.profile(path.resolve(options.profile, `${name}.cpuprofile`));
-      }
-    }
-    const rawRates: Record<string, number[]> = {};
+    await measureWays(bench, samples);
+    if (options.profile) await profileWays(bench, options.profile);
     const pgbenchVersion = options.raw ? await hasPgbench() : null;
-    if (options.raw)
-      for (let repeat = 1; repeat <= repeats; repeat++) {
-        progress(`PostgreSQL alone, repeat ${repeat} of ${repeats}`);
-        for (const name of Object.keys(RAW)) add(`${name}/${RAW[name]?.clients}`, await bench.rawRound(name));
-        if (pgbenchVersion) for (const way of ['lock', 'guarded'] as const) (rawRates[`pgbench ${way}`] ??= []).push(await bench.pgbenchRound(way));
-      }
-    let job: Sample | null = null;
-    if (options.job) {
-      const requests = Math.min(100_000, Number(options.members));
-      progress(`the whole job: ${requests} requests for ${requests / 10} places`);
-      job = await bench.round('combined', 256, { requestsMax: requests, secondsMax: 600 }, requests / 10);
-    }
+    const pgbenchRates = options.raw ? await measurePlain(bench, samples, pgbenchVersion) : {};
+    const job = options.job ? await wholeJob(bench) : null;
     await bench.close();
-    const rows: Row[] = summary(samples);
-    if (options.json) console.log(JSON.stringify({ machine, pgbenchVersion, rows, pgbench: rawRates, job, samples: Object.fromEntries(samples) }, null, 2));
-    else printReport({ machine, pgbenchVersion, rows, pgbench: rawRates, job });
+    const rows = summary(samples);
+    const report = { machine, pgbenchVersion, rows, pgbench: pgbenchRates, job };
+    if (options.json) console.log(JSON.stringify({ ...report, aims: aimsOf(rows), samples: Object.fromEntries(samples) }, null, 2));
+    else printReport(report);
   } finally {
-    for (const child of children) {
+    for (const child of children)
       if (child.exitCode === null && child.signalCode === null) {
         child.disconnect();
         await once(child, 'exit');
       }
-    }
     await postgres.stop();
     await rm(postgres.directory, { recursive: true, force: true });
     await rm(directory, { recursive: true, force: true });

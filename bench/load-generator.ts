@@ -44,7 +44,10 @@ let rounds = 0;
 
 answerCalls({
   async tokens(file) {
-    tokens = (await readFile(file, 'latin1')).trimEnd().split('\n').map((line) => Buffer.from(line, 'latin1'));
+    tokens = (await readFile(file, 'latin1'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => Buffer.from(line, 'latin1'));
     if (tokens.some((token) => token.length !== tokens[0]?.length)) throw new Error('the access tokens differ in length');
     return tokens.length;
   },

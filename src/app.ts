@@ -91,11 +91,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   });
 
   // Kernels and services.
-  const inventory = new Inventory(
-    database,
-    { ...config.claims, lanesMax: Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE)) },
-    inventoryMetrics,
-    (availability) => live.publish(availability),
+  const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
+  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: lanesMax }, inventoryMetrics, (availability) =>
+    live.publish(availability),
   );
   const sweeper = new Sweeper(inventory, logger);
   const audits = new AuditService(
@@ -245,7 +243,12 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
     close: () => {
       closing ??= (async () => {
         isDraining = true;
+        // A connection that was in the middle of a request becomes idle when it is answered; nobody else closes it then.
+        const idle = setInterval(() => server.server.closeIdleConnections(), 50);
+        const late = setTimeout(() => server.server.closeAllConnections(), config.http.drainSeconds * 1_000);
         await server.close();
+        clearInterval(idle);
+        clearTimeout(late);
         await worker?.stop();
         await sweeper.stop();
         live.close();

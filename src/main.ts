@@ -75,5 +75,6 @@ try {
     );
   } else if (KNOWN_FAILURES.some((known) => error instanceof known)) process.stderr.write(`${(error as Error).message}\n`);
   else process.stderr.write(`${(error as Error).stack}\n`);
-  process.exitCode = 1;
+  // What a failed start left open (a pool of connections) would keep the process for half a minute.
+  process.exit(1);
 }

@@ -38,11 +38,20 @@ export class BaselinesResolver {
   constructor(private readonly database: Database) {}
 
   @RequiresRole()
-  @Mutation(() => BaselineResult, { nullable: true, description: 'Holds nothing and answers at once: what the GraphQL server itself costs.' })
+  @Mutation(() => BaselineResult, {
+    nullable: true,
+    description: 'Holds nothing and answers at once: what the GraphQL server itself costs.',
+  })
   trivial(@Arg('input', () => EnrollInput, { description: 'As for `enroll`.' }) input: EnrollInput, @Ctx() context: RequestContext) {
     const claim = claimOf(input, context);
     const now = Date.now();
-    return success(claim, { id: TRIVIAL_ID, amount_minor: 0, currency: 'KRW', expires_at: new Date(now + 300_000), created_at: new Date(now) });
+    return success(claim, {
+      id: TRIVIAL_ID,
+      amount_minor: 0,
+      currency: 'KRW',
+      expires_at: new Date(now + 300_000),
+      created_at: new Date(now),
+    });
   }
 
   @RequiresRole()
@@ -65,7 +74,10 @@ export class BaselinesResolver {
 
   @RequiresRole()
   @Mutation(() => BaselineResult, { nullable: true, description: 'A transaction with a row lock for each request, through the ORM.' })
-  async ormTransaction(@Arg('input', () => EnrollInput, { description: 'As for `enroll`.' }) input: EnrollInput, @Ctx() context: RequestContext) {
+  async ormTransaction(
+    @Arg('input', () => EnrollInput, { description: 'As for `enroll`.' }) input: EnrollInput,
+    @Ctx() context: RequestContext,
+  ) {
     const claim = claimOf(input, context);
     const hold = await this.database.transact(
       async (em) => {
@@ -105,7 +117,10 @@ export class BaselinesResolver {
 
   @RequiresRole()
   @Mutation(() => BaselineResult, { nullable: true, description: 'One guarded statement for each request, on the plain driver.' })
-  async guardedStatement(@Arg('input', () => EnrollInput, { description: 'As for `enroll`.' }) input: EnrollInput, @Ctx() context: RequestContext) {
+  async guardedStatement(
+    @Arg('input', () => EnrollInput, { description: 'As for `enroll`.' }) input: EnrollInput,
+    @Ctx() context: RequestContext,
+  ) {
     const claim = claimOf(input, context);
     const { rows } = await this.database.pool.query<HoldRow>({
       name: 'bench_guarded',

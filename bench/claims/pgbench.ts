@@ -14,12 +14,25 @@ export const hasPgbench = () =>
   );
 
 /** Transactions per second of pgbench with the same statements. It decides nothing between lock and write, so its lock is held shorter than an application's. */
-export async function pgbench(databaseUrl: string, way: 'lock' | 'guarded', poolId: string, clients: number, seconds: number): Promise<number> {
+export async function pgbench(
+  databaseUrl: string,
+  way: 'lock' | 'guarded',
+  poolId: string,
+  clients: number,
+  seconds: number,
+): Promise<number> {
   const directory = await mkdtemp(path.join(tmpdir(), 'lastseat-bench-'));
   try {
     const script = path.join(directory, `${way}.sql`);
     await writeFile(script, scriptOf(way, poolId));
-    const settings = ['--no-vacuum', '--protocol=prepared', `--client=${clients}`, '--jobs=1', `--time=${Math.ceil(seconds)}`, `--file=${script}`];
+    const settings = [
+      '--no-vacuum',
+      '--protocol=prepared',
+      `--client=${clients}`,
+      '--jobs=1',
+      `--time=${Math.ceil(seconds)}`,
+      `--file=${script}`,
+    ];
     const { stdout } = await run('pgbench', [...settings, databaseUrl]);
     const tps = /tps = ([\d.]+)/.exec(stdout)?.[1];
     if (!tps) throw new Error(`pgbench did not tell its rate: ${stdout}`);

@@ -35,7 +35,8 @@ async function run({ databaseUrl, poolId, way, clients, batch, seconds }: PlainO
   const connections = Array.from({ length: clients }, () => new pg.Client({ connectionString: databaseUrl }));
   await Promise.all(connections.map((connection) => connection.connect()));
   const claimsEach = way === 'batches' ? batch : 1;
-  const once = (client: pg.Client) => (way === 'lock' ? lock(client, poolId) : way === 'guarded' ? guarded(client, poolId) : claims(client, poolId, batch));
+  const once = (client: pg.Client) =>
+    way === 'lock' ? lock(client, poolId) : way === 'guarded' ? guarded(client, poolId) : claims(client, poolId, batch);
   const latencies: number[] = [];
   const cpu = ownCpuMicros();
   const startedAt = performance.now();
@@ -70,7 +71,11 @@ async function lock(client: pg.Client, poolId: string): Promise<void> {
   const { free, price_minor, currency, hold_seconds } = rows[0];
   if (free < 1) throw new Error('the pool of the bench is too small');
   await client.query({ name: 'take', text: TAKE_ONE, values: [poolId] });
-  await client.query({ name: 'hold', text: INSERT_HOLD, values: [poolId, randomUUID(), price_minor, currency, hold_seconds, randomUUID()] });
+  await client.query({
+    name: 'hold',
+    text: INSERT_HOLD,
+    values: [poolId, randomUUID(), price_minor, currency, hold_seconds, randomUUID()],
+  });
   await client.query('commit');
 }
 

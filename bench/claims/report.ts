@@ -26,6 +26,8 @@ export interface Row {
   toTrivial: number | null;
   toLock: number | null;
   toOrm: number | null;
+  /** The server's CPU time of the trivial mutation in that of this way: what `toTrivial` is where PostgreSQL and the load have cores of their own. */
+  toTrivialByCpu: number | null;
   p50Ms: number;
   p99Ms: number;
   serverMicros: number;
@@ -50,10 +52,11 @@ export function summary(samples: ReadonlyMap<string, readonly Sample[]>): Row[] 
   return [...samples].map(([key, rounds]) => {
     const [way = '', connections] = key.split('/');
     const of = (read: (sample: Sample) => number) => median(rounds.map(read));
-    const to = (other: string) => {
+    const compared = (other: string, ratio: (one: Sample, other: Sample) => number) => {
       const others = samples.get(`${other}/${connections}`);
-      return others ? median(rounds.map((round, index) => round.rate / (others[index]?.rate ?? Number.NaN))) : null;
+      return others ? median(rounds.map((round, index) => ratio(round, others[index] as Sample))) : null;
     };
+    const to = (other: string) => compared(other, (one, another) => one.rate / another.rate);
     const rates = rounds.map(({ rate }) => rate);
     return {
       way,
@@ -64,6 +67,7 @@ export function summary(samples: ReadonlyMap<string, readonly Sample[]>): Row[] 
       toTrivial: to('trivial'),
       toLock: to('lock'),
       toOrm: to('orm'),
+      toTrivialByCpu: compared('trivial', (one, trivial) => trivial.serverMicros / one.serverMicros),
       p50Ms: of(({ p50Ms }) => p50Ms),
       p99Ms: of(({ p99Ms }) => p99Ms),
       serverMicros: of(({ serverMicros }) => serverMicros),
@@ -116,14 +120,21 @@ export interface Report {
 
 export function printReport({ machine, pgbenchVersion, rows, pgbench, job }: Report): void {
   console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}`);
-  console.log(Object.entries(machine.postgres).map(([name, value]) => `${name}=${value}`).join(' '));
-  console.log(`One client's durable commit takes ${Math.round(machine.commitMicros)} µs. Server, database and load generator share the cores.\n`);
+  console.log(
+    Object.entries(machine.postgres)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' '),
+  );
+  console.log(
+    `One client's durable commit takes ${Math.round(machine.commitMicros)} µs. Server, database and load generator share the cores.\n`,
+  );
   printTable(
     rows.map((row) => ({
       way: row.way,
       connections: row.connections,
       'claims/s': `${Math.round(row.rate)} (${Math.round(row.rateMin)} – ${Math.round(row.rateMax)})`,
       '÷ trivial': two(row.toTrivial),
+      'by CPU': two(row.toTrivialByCpu),
       '÷ lock': two(row.toLock),
       '÷ ORM': two(row.toOrm),
       'p50 / p99 ms': `${one(row.p50Ms)} / ${one(row.p99Ms)}`,
@@ -137,8 +148,43 @@ export function printReport({ machine, pgbenchVersion, rows, pgbench, job }: Rep
   );
   console.log();
   for (const [way, rates] of Object.entries(pgbench)) console.log(`${way} (${pgbenchVersion}): ${Math.round(median(rates))} claims/s`);
-  if (job) console.log(`The whole job, 256 connections: ${job.granted} granted, all answered after ${job.seconds.toFixed(1)} s (${Math.round(job.rate)} answers/s).`);
-  console.log('\nCPU µs: time of all processes of that kind for each answer. ÷: median of the ratios within each repeat.');
+  if (job)
+    console.log(
+      `The whole job, 256 connections: ${job.granted} granted, all answered after ${job.seconds.toFixed(1)} s (${Math.round(job.rate)} answers/s).`,
+    );
+  for (const { name, value, aim, isMet } of aimsOf(rows))
+    console.log(`${isMet ? 'met   ' : 'missed'} ${name}: ${value.toFixed(2)}, aim ${aim}`);
+  console.log(
+    '\nCPU µs: time of all processes of that kind for each answer. ÷: median of the ratios within each repeat. By CPU: ÷ trivial by CPU time of the server alone.',
+  );
+}
+
+/** What the combined claims are meant to reach, at every number of connections that was measured. */
+export function aimsOf(rows: readonly Row[]) {
+  return rows
+    .filter(({ way }) => way === 'combined')
+    .flatMap(({ connections, toTrivial, toLock, toOrm, retriedShare }) => [
+      { name: `combined ÷ trivial, ${connections} connections`, value: toTrivial, aim: 'at least 0.9', isMet: (toTrivial ?? 0) >= 0.9 },
+      {
+        name: `combined ÷ row lock per request, ${connections} connections`,
+        value: toLock,
+        aim: 'at least 10',
+        isMet: (toLock ?? 0) >= 10,
+      },
+      {
+        name: `combined ÷ ORM transaction per request, ${connections} connections`,
+        value: toOrm,
+        aim: 'at least 20',
+        isMet: (toOrm ?? 0) >= 20,
+      },
+      {
+        name: `retried share of the transactions, ${connections} connections`,
+        value: retriedShare,
+        aim: 'under 0.05',
+        isMet: retriedShare < 0.05,
+      },
+    ])
+    .flatMap(({ value, ...aim }) => (value === null ? [] : [{ ...aim, value }]));
 }
 
 /** In Markdown, with columns as wide as their content. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { jitterMs, type RetryCause, retryCauseOf } from '../platform/database/database.ts';
+import { SQLSTATE, sqlStateOf } from '../platform/database/sqlstates.ts';
 import { BUSY, type ClaimAnswer, type ClaimRequest } from './claim.ts';
 import { CLAIM_HOLDS, claimParameters, type Decision, readDecision } from './decide-claims.ts';
 
@@ -11,6 +12,8 @@ export interface CombinerOptions {
   lanesMax: number;
   /** Claims waiting in this process; past it a claim is told to come back. 20,000 is two seconds of work. */
   queueMax: number;
+  /** Optimistic transactions in flight at once; past it a pool is fought for, and its claims are combined whatever its policy. No limit unless said. */
+  optimisticMax?: number;
 }
 
 export interface CombinerObserver {
@@ -105,6 +108,8 @@ export class ClaimCombiner {
         this.observer.batch(claims.length, decision.lockWaitMs);
         return decision;
       } catch (error) {
+        // A twin in another lane or node won this key after we had looked for it: looking again finds its hold.
+        if (claims.length === 1 && attempt === 0 && sqlStateOf(error) === SQLSTATE.uniqueViolation) continue;
         const cause = retryCauseOf(error);
         if (!cause || attempt >= RETRIES_MAX) throw error;
         this.observer.retried(cause);

@@ -38,7 +38,7 @@ export class Inventory {
       retried: (cause) => metrics.retried('claim-holds', cause),
       decided,
     });
-    this.placing = new PlaceHold(database, this.combiner, decided);
+    this.placing = new PlaceHold(database, this.combiner, decided, options.optimisticMax ?? Number.POSITIVE_INFINITY);
     metrics.queueLengthFrom(() => this.combiner.queueLength);
   }
 

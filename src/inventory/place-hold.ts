@@ -20,16 +20,21 @@ const POLICIES_KNOWN_MAX = 10_000;
 export class PlaceHold {
   /** Which policy each pool was seen with. A hint, not a truth: either way is correct for any pool. */
   private readonly policies = new Map<string, Policy>();
+  private optimisticInFlight = 0;
 
   constructor(
     private readonly database: Database,
     private readonly combiner: ClaimCombiner,
     private readonly decided: (decision: Decision) => void,
+    /** Past so many transactions at once an ordinary pool is fought for, and most would only lose to each other. */
+    private readonly optimisticMax: number,
   ) {}
 
   async place(claim: ClaimRequest): Promise<ClaimAnswer> {
     // Numbered units are always fought for one by one: they go under the lock, whatever their pool's policy.
-    const optimistic = claim.items.every((item) => item.unitId === null && this.policies.get(item.poolId) === 'OPTIMISTIC');
+    const optimistic =
+      this.optimisticInFlight < this.optimisticMax &&
+      claim.items.every((item) => item.unitId === null && this.policies.get(item.poolId) === 'OPTIMISTIC');
     return (optimistic ? await this.placeByVersion(claim) : undefined) ?? this.combiner.claim(claim);
   }
 
@@ -40,6 +45,7 @@ export class PlaceHold {
   }
 
   private async placeByVersion(claim: ClaimRequest): Promise<ClaimAnswer | undefined> {
+    this.optimisticInFlight++;
     try {
       const decision = await this.database.transact((em) => this.decideAndWrite(em, claim), { name: 'place-hold-by-version' });
       const [answer] = decision.answers;
@@ -51,6 +57,8 @@ export class PlaceHold {
       // A twin with the same key was faster; under the lock its hold is found.
       if (sqlStateOf(error) === SQLSTATE.uniqueViolation) return undefined;
       throw error;
+    } finally {
+      this.optimisticInFlight--;
     }
   }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { expect, test } from '@jest/globals';
 import { describeVariables } from '../../src/config.ts';
 
 const read = (file: string) => readFileSync(file, 'utf8');

@@ -64,7 +64,10 @@ class EnrollSuccess {
 
 const EnrollResult = createUnionType({
   name: 'EnrollResult',
-  description: 'A held place, or why there is none, in order of precedence: the first that applies is answered.',
+  description:
+    'A held place, or why there is none. The first that applies is answered, in this order: LockerGenderUnknownError, IdempotencyKeyReusedError, ' +
+    'LessonNotFoundError, LessonNotYetOnSaleError, LessonSaleClosedError, AlreadyEnrolledError, MonthlyLimitReachedError, NoPlaceLeftError, ' +
+    'NoLockerLeftError, BusyError. A month without lockers answers NoLockerLeftError before anything of the lesson is looked at.',
   types: () =>
     [
       EnrollSuccess,

@@ -126,6 +126,8 @@ async function open(
       discovery: { warnWhenNoEntities: false },
       metadataCache: { enabled: false },
       dataloader: DataloaderType.ALL,
+      // Batched, the ORM compares the versions of several entities in one SELECT and then updates them without a guard: updates were lost.
+      useBatchUpdates: false,
       ensureDatabase: false,
       extensions: [Migrator],
       migrations: {

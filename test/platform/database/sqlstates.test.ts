@@ -1,6 +1,8 @@
+import { expect, test } from '@jest/globals';
 import { isConnectionLost, sqlStateOf } from '../../../src/platform/database/sqlstates.ts';
 
-const wrapped = (cause: object) => Object.assign(new Error('the ORM says'), { cause: Object.assign(new Error('the driver says'), { cause }) });
+const wrapped = (cause: object) =>
+  Object.assign(new Error('the ORM says'), { cause: Object.assign(new Error('the driver says'), { cause }) });
 
 test('a SQLSTATE is found through the wrappers', () => {
   expect(sqlStateOf(wrapped({ code: '40P01' }))).toBe('40P01');
