@@ -92,7 +92,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
-  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: lanesMax }, inventoryMetrics, (availability) =>
+  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: 1 }, inventoryMetrics, (availability) =>
     live.publish(availability),
   );
   const sweeper = new Sweeper(inventory, logger);
@@ -188,6 +188,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
     // Its own "listening" line would come before ours, and requests are counted, not logged.
     loggerInstance: logger.child({}, { level: quieter(config.log.level) }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger of its own for every request would cost more than verifying its token; what is logged carries the request id as a field.
+    childLoggerFactory: (parent) => parent,
     trustProxy: config.http.trustedProxies.length > 0 ? config.http.trustedProxies : false,
     genReqId: () => randomUUID(),
     requestTimeout: REQUEST_TIMEOUT_MS,

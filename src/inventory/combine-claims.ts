@@ -12,7 +12,10 @@ export interface CombinerOptions {
   lanesMax: number;
   /** Claims waiting in this process; past it a claim is told to come back. 20,000 is two seconds of work. */
   queueMax: number;
-  /** Optimistic transactions in flight at once; past it a pool is fought for, and its claims are combined whatever its policy. No limit unless said. */
+  /**
+   * Optimistic transactions of this process at one pool at once; past it the pool is plainly fought for, and its claims are combined whatever its
+   * policy. No limit unless said; 1 is what serves best: 256 at a time on one pool were decided at 5,300 a second instead of 220.
+   */
   optimisticMax?: number;
 }
 

@@ -15,27 +15,33 @@ const POLICIES_KNOWN_MAX = 10_000;
  *
  * The rules are one SQL function for both policies; they differ in how the writing is guarded. PESSIMISTIC: under the pools' row locks, combined.
  * OPTIMISTIC: decided on a snapshot, written by the ORM where the pools' versions are unchanged, at most three retries; a claim that loses them all,
- * or that finds the pool short while expired holds are still counted, is decided under the lock, so contention never becomes a refusal.
+ * that finds too many of this process at the same pool, or that finds the pool short while expired holds are still counted, is decided under the lock:
+ * contention never becomes a refusal.
  */
 export class PlaceHold {
   /** Which policy each pool was seen with. A hint, not a truth: either way is correct for any pool. */
   private readonly policies = new Map<string, Policy>();
-  private optimisticInFlight = 0;
+  /** How many claims of this process are being placed by version, by pool. */
+  private readonly underWay = new Map<string, number>();
 
   constructor(
     private readonly database: Database,
     private readonly combiner: ClaimCombiner,
     private readonly decided: (decision: Decision) => void,
-    /** Past so many transactions at once an ordinary pool is fought for, and most would only lose to each other. */
+    /** See `CombinerOptions.optimisticMax`. */
     private readonly optimisticMax: number,
   ) {}
 
   async place(claim: ClaimRequest): Promise<ClaimAnswer> {
-    // Numbered units are always fought for one by one: they go under the lock, whatever their pool's policy.
-    const optimistic =
-      this.optimisticInFlight < this.optimisticMax &&
-      claim.items.every((item) => item.unitId === null && this.policies.get(item.poolId) === 'OPTIMISTIC');
-    return (optimistic ? await this.placeByVersion(claim) : undefined) ?? this.combiner.claim(claim);
+    return (this.mayGoByVersion(claim) ? await this.placeByVersion(claim) : undefined) ?? this.combiner.claim(claim);
+  }
+
+  /** Numbered units are always fought for one by one: they go under the lock, whatever their pool's policy. */
+  private mayGoByVersion({ items }: ClaimRequest): boolean {
+    return items.every(
+      ({ unitId, poolId }) =>
+        unitId === null && this.policies.get(poolId) === 'OPTIMISTIC' && (this.underWay.get(poolId) ?? 0) < this.optimisticMax,
+    );
   }
 
   /** Remembers what the database said of its pools. */
@@ -45,7 +51,7 @@ export class PlaceHold {
   }
 
   private async placeByVersion(claim: ClaimRequest): Promise<ClaimAnswer | undefined> {
-    this.optimisticInFlight++;
+    for (const { poolId } of claim.items) this.underWay.set(poolId, (this.underWay.get(poolId) ?? 0) + 1);
     try {
       const decision = await this.database.transact((em) => this.decideAndWrite(em, claim), { name: 'place-hold-by-version' });
       const [answer] = decision.answers;
@@ -58,7 +64,11 @@ export class PlaceHold {
       if (sqlStateOf(error) === SQLSTATE.uniqueViolation) return undefined;
       throw error;
     } finally {
-      this.optimisticInFlight--;
+      for (const { poolId } of claim.items) {
+        const left = (this.underWay.get(poolId) ?? 1) - 1;
+        if (left > 0) this.underWay.set(poolId, left);
+        else this.underWay.delete(poolId);
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 import { Client } from 'undici';
+import { SetupError } from './options.ts';
 
 /** A request made ready before it is needed, so that the rush itself costs this process as little as possible. */
 export interface PreparedRequest {
@@ -41,12 +42,19 @@ export class Connections {
     this.idle = [...this.clients];
   }
 
-  /** Opens every connection, so that the rush does not measure handshakes. */
+  /** Opens every connection, so that the rush does not measure handshakes. @throws SetupError when the server does not take all of them. */
   async open(): Promise<void> {
     await Promise.all(
       this.clients.map(async (client) => {
-        const { body } = await client.request({ method: 'GET', path: '/health/live' });
-        await body.dump();
+        try {
+          const { body } = await client.request({ method: 'GET', path: '/health/live', headersTimeout: OPEN_WITHIN_MS });
+          await body.dump();
+        } catch (error) {
+          throw new SetupError(
+            `The server does not answer on all of ${this.clients.length} connections (${(error as Error).message}): look at its log, or ask for fewer with --connections.`,
+            { cause: error },
+          );
+        }
       }),
     );
   }
@@ -110,3 +118,4 @@ export class Connections {
 }
 
 const ANSWER_WITHIN_MS = 120_000;
+const OPEN_WITHIN_MS = 30_000;

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Crowd, type CrowdPlan, type CrowdResult, LocalCrowd, mergedResults, type Progress } from './crowd.ts';
-import { SetupError } from './options.ts';
+import { SetupError, UnjudgedError } from './options.ts';
 import type { Watched } from './watcher.ts';
 
 /** What the parent asks; the child answers each with the same `id`. */
@@ -61,6 +61,7 @@ class DistantCrowd implements Crowd {
   private readonly child: ChildProcess;
   private readonly open = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   private questions = 0;
+  private hasRushed = false;
 
   constructor(plan: CrowdPlan) {
     this.plan = plan;
@@ -70,14 +71,17 @@ class DistantCrowd implements Crowd {
     });
     this.child.on('message', (reply: Reply) => this.hear(reply));
     this.child.on('exit', (code, signal) => {
-      for (const { reject } of this.open.values())
-        reject(new Error(`A process that plays members ended (${signal ?? `exit code ${code}`}).`));
+      const sentence = `A process that plays members ended (${signal ?? `exit code ${code}`}).`;
+      for (const { reject } of this.open.values()) reject(this.hasRushed ? new UnjudgedError(sentence) : new SetupError(sentence));
       this.open.clear();
     });
   }
 
   prepare = () => this.ask<void>({ ask: 'prepare', plan: this.plan });
-  rush = () => this.ask<CrowdResult>({ ask: 'rush' });
+  rush = () => {
+    this.hasRushed = true;
+    return this.ask<CrowdResult>({ ask: 'rush' });
+  };
   watched = () => this.ask<Watched[]>({ ask: 'watched' });
 
   async close(): Promise<void> {

@@ -13,12 +13,14 @@ async function main(): Promise<number> {
   const interruption = new AbortController();
   // npm, the shell and the terminal may each send it: the first counts.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort(new Interrupted()));
+  let isJson = false;
   try {
     const command = parseCommand(process.argv.slice(2), environment);
     if (command.name === 'help') {
       process.stdout.write(HELP);
       return EXIT.ok;
     }
+    isJson = command.options.json;
     const report = await holdRush(command.options, { environment, bar, signal: interruption.signal });
     process.stdout.write(command.options.json ? `${JSON.stringify(report)}\n` : `\n${textOf(report)}`);
     return report.ok ? EXIT.ok : EXIT.broken;
@@ -28,7 +30,10 @@ async function main(): Promise<number> {
       return EXIT.interrupted;
     }
     const isExpected = error instanceof SetupError || error instanceof UnjudgedError;
-    bar.say(isExpected ? error.message : `The rehearsal failed: ${(error as Error).stack}`);
+    const problem = isExpected ? error.message : `The rehearsal failed: ${(error as Error).stack}`;
+    bar.say(problem);
+    // Machines often keep standard output alone: an end without a report says there why.
+    if (isJson) process.stdout.write(`${JSON.stringify({ ok: false, problem })}\n`);
     return error instanceof SetupError ? EXIT.setup : EXIT.broken;
   }
 }

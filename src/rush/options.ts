@@ -73,7 +73,7 @@ Usage: npm run rush -- [options]
   --keep                 keep the data of the server that was started, in .data/rush
   --admin-email EMAIL    an administrator of it; default the demo account
   --admin-password TEXT  RUSH_ADMIN_TOKEN, an access token, replaces both
-  --json                 one JSON document on standard output
+  --json                 one JSON document on standard output; { ok: false, problem } where there is no report
   --help
 
 RUSH_METRICS_TOKEN is the METRICS_TOKEN of the server, if it has one.

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import type { JsonValue } from '../subscriptions/fan-out.ts';
 
@@ -6,7 +6,7 @@ const KEY = /^[\x21-\x7e]{1,200}$/;
 
 /** SHA-256 over the operation and the request as canonical JSON: the order in which a client names its fields makes no difference. */
 export function requestHash(operation: string, request: JsonValue): Buffer {
-  return createHash('sha256').update(operation).update('\n').update(canonical(request)).digest();
+  return hash('sha256', `${operation}\n${canonical(request)}`, 'buffer');
 }
 
 /** The key as given. Throws BAD_USER_INPUT unless it has 1 to 200 visible ASCII characters. */

@@ -7,11 +7,22 @@ export interface LyingProxy extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Stands between clients and a server: HTTP passes as it is, and what the first WebSocket is told goes through `lie`. */
-export async function lyingProxy(serverUrl: string, lie: (message: string) => string): Promise<LyingProxy> {
+/**
+ * Stands between clients and a server. What the first WebSocket is told goes through `lie`; HTTP passes as it is, but a request whose path
+ * `drops` answers true for is lost: its connection is closed without an answer.
+ */
+export async function lyingProxy(
+  serverUrl: string,
+  lie: (message: string) => string,
+  drops: (path: string) => boolean = () => false,
+): Promise<LyingProxy> {
   const { hostname, port } = new URL(serverUrl);
   const server = createServer((incoming, outgoing) => {
     const { method = 'GET', url = '/', headers } = incoming;
+    if (drops(url)) {
+      incoming.socket.destroy();
+      return;
+    }
     const passed = request({ hostname, port, method, path: url, headers }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);

@@ -112,14 +112,15 @@ describe('a rush that must not pass', () => {
   });
 });
 
-describe('a rush that cannot be held ends with 2, a sentence, and nothing on standard output', () => {
+describe('a rush that cannot be held ends with 2, a sentence, and no report', () => {
   test('rehearsals are switched off', async () => {
     await using app = await testApp({ environment: { REHEARSALS: 'off' } });
 
     const { code, stdout, stderr } = await runRush(app, '--preset', 'eleven', '--json');
 
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(code).toBe(2);
     expect(stderr).toContain('Rehearsals are switched off on this server: start it with REHEARSALS=on');
+    expect(JSON.parse(stdout)).toEqual({ ok: false, problem: expect.stringContaining('Rehearsals are switched off') });
   });
 
   test('the caller is no administrator', async () => {
@@ -154,4 +155,35 @@ describe('a rush that cannot be held ends with 2, a sentence, and nothing on sta
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('No lastseat answers at http://127.0.0.1:1/health/ready');
   });
+
+  test('the server closes a connection without an answer', async () => {
+    await using app = await testApp();
+    let asked = 0;
+    await using proxy = await lyingProxy(
+      app.url,
+      (message) => message,
+      (path) => path === '/health/live' && asked++ === 0,
+    );
+
+    const { code, stderr } = await runRush(new TestStage(proxy.url, app.databaseUrl), '--preset', 'eleven');
+
+    expect(code).toBe(2);
+    expect(stderr).toContain('The server does not answer on all of 11 connections');
+    expect(await app.query('select held from pool')).toEqual([{ held: 0 }]);
+  });
+});
+
+test('one question after the rush that fails is asked again: the report is not lost', async () => {
+  await using app = await testApp();
+  let metricsAsked = 0;
+  // The second reading of /metrics is the first question after the rush.
+  await using proxy = await lyingProxy(
+    app.url,
+    (message) => message,
+    (path) => path === '/metrics' && ++metricsAsked === 2,
+  );
+
+  const run = await runRush(new TestStage(proxy.url, app.databaseUrl), '--preset', 'eleven', '--json');
+
+  expect({ code: run.code, broken: brokenOf(reportOf(run)), metricsAsked }).toEqual({ code: 0, broken: [], metricsAsked: 3 });
 });
