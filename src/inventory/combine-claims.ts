@@ -112,7 +112,7 @@ export class ClaimCombiner {
         return decision;
       } catch (error) {
         // A twin in another lane or node won this key after we had looked for it: looking again finds its hold.
-        if (claims.length === 1 && attempt === 0 && sqlStateOf(error) === SQLSTATE.uniqueViolation) continue;
+        if (claims.length === 1 && attempt < RETRIES_MAX && sqlStateOf(error) === SQLSTATE.uniqueViolation) continue;
         const cause = retryCauseOf(error);
         if (!cause || attempt >= RETRIES_MAX) throw error;
         this.observer.retried(cause);

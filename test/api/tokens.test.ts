@@ -146,8 +146,10 @@ describe('access tokens', () => {
 
   test('a socket is closed when its token ends, and a query is refused', async () => {
     const { uuid, sessionId } = await session();
-    const shortLived = new AccessTokens(ACCESS_TOKEN_SECRET, 1).sign(uuid, sessionId).accessToken;
-    const watch = await app.anonymous.as(shortLived).watch(await app.lesson());
+    const lesson = await app.lesson();
+    // Long enough to connect with on a busy machine; the deadline of the wait is longer still.
+    const shortLived = new AccessTokens(ACCESS_TOKEN_SECRET, 4).sign(uuid, sessionId).accessToken;
+    const watch = await app.anonymous.as(shortLived).watch(lesson);
 
     await eventually(() => expect(watch.closes).toMatchObject([{ code: 4403, reason: 'Access token expired' }]));
     expect((await app.anonymous.as(shortLived).send('TestMe')).status).toBe(401);
