@@ -251,12 +251,19 @@ const { values } = parseArgs({
     listeners: { type: 'string', default: '1000,5000' },
     seconds: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
     load: { type: 'string' },
     url: { type: 'string' },
   },
 });
 
-if (values.load) {
+if (values.help) {
+  console.log(`npm run bench -- fan-out [flags]
+
+  --listeners 1000,5000   how many sockets listen
+  --seconds 5             how long each way is measured
+  --json                  the rows as JSON`);
+} else if (values.load) {
   process.on('disconnect', () => process.exit());
   await listen(values.load as Way, values.url ?? '', Number(values.listeners));
 } else {

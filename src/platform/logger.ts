@@ -25,5 +25,7 @@ function withoutStatement(error: Error): object {
   const cause = error.cause instanceof Error ? { cause: withoutStatement(error.cause) } : {};
   const code = (error as { code?: unknown }).code;
   const short = (text: string) => text.replace(/^(select|insert|update|delete|with|begin)\b[\s\S]*? - /i, '');
-  return { type, message: short(message), ...(typeof code === 'string' && { code }), stack: short(stack ?? '').slice(0, 4_000), ...cause };
+  // The ORM's own complaints go on with the whole entity.
+  const [said = ''] = short(message).split('\n');
+  return { type, message: said, ...(typeof code === 'string' && { code }), stack: short(stack ?? '').slice(0, 4_000), ...cause };
 }
