@@ -72,6 +72,9 @@ export function become(command, args, env = {}) {
     const child = spawn(command, args, { stdio: 'inherit', env: { ...withOwnBinaries(), ...env } });
     // Ctrl+C in a terminal reaches the child too; it takes the second one for the first.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    // npm gives a SIGTERM to a shell that dies of it without a word to us: losing our parent means the same.
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 250).unref();
     child.on('error', (error) => fail(`${command} did not start: ${error.message}.`));
     child.on('exit', (code, signal) => resolve(code ?? 128 + (signal === 'SIGINT' ? 2 : 15)));
   });

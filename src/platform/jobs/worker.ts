@@ -154,7 +154,10 @@ function connectionsOf({ url, concurrency = CONCURRENCY_DEFAULT, logger }: Worke
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
   });
-  const lost = (error: Error) => logger.warn({ err: error }, 'the worker lost a connection');
+  const lost = (error: Error) => {
+    // The pool does not wait for the sockets it ends: a database that stops right after us ends some first.
+    if (!pool.ending) logger.warn({ err: error }, 'the worker lost a connection');
+  };
   pool.on('error', lost);
   pool.on('connect', (client) => client.on('error', lost)); // While it is checked out the pool does not listen.
   return pool;
