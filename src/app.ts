@@ -24,7 +24,7 @@ import { Sweeper } from './inventory/sweeper.ts';
 import { Database } from './platform/database/database.ts';
 import { migrate, openOrm } from './platform/database/orm.ts';
 import { buildApollo } from './platform/graphql/apollo.ts';
-import { atLeast } from './platform/graphql/authorization.ts';
+import { bearerTokenOf, mayReadOf } from './platform/graphql/authorization.ts';
 import type { RequestContext, Viewer } from './platform/graphql/context.ts';
 import { registerGraphiql } from './platform/graphql/graphiql.ts';
 import { registerGraphqlHttp } from './platform/graphql/http.ts';
@@ -339,7 +339,7 @@ class Context implements RequestContext {
 async function viewerOfRequest(request: FastifyRequest, gate: accounts.SessionGate): Promise<Viewer | null> {
   const header = request.headers.authorization;
   if (!header) return null;
-  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
+  const token = bearerTokenOf(header);
   const viewer = token ? await gate.authenticate(token) : null;
   if (!viewer) throw invalidToken();
   return viewer;
@@ -352,9 +352,8 @@ const invalidToken = () =>
 
 /** A hold its reader may see: its member, or an administrator. */
 async function visibleHold(context: RequestContext, id: string): Promise<object | null> {
-  const { viewer } = context;
-  const hold = viewer ? await holdById(context).load(id) : null;
-  return hold && viewer && (hold.claimantId === viewer.memberId || atLeast(viewer.role, 'ADMIN')) ? hold : null;
+  const hold = context.viewer ? await holdById(context).load(id) : null;
+  return hold && mayReadOf(context.viewer, hold.claimantId) ? hold : null;
 }
 
 function watchedPoolIds(ids: readonly string[]): string[] {

@@ -1,5 +1,4 @@
 import type { EntitySchema } from '@mikro-orm/postgresql';
-import type { Kind } from '../inventory/kind.ts';
 import type { Check } from '../platform/database/checks.ts';
 
 /** What a folder of `src/features` shows to the composition root: its parts, none of them built yet. */
@@ -13,5 +12,4 @@ export interface Feature {
   // biome-ignore lint/complexity/noBannedTypes: as above.
   orphanedTypes?: Function[];
   checks?: Check[];
-  kinds?: Kind[];
 }

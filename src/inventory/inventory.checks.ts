@@ -1,16 +1,21 @@
 import type { Check } from '../platform/database/checks.ts';
 
-/** The kernel's invariants. Each statement must return no rows, at any moment, under any load. */
-export const inventoryChecks: Check[] = [
-  {
-    name: 'pool-never-oversold',
-    promise: 'Confirmed, paying and live holds of a pool never exceed its capacity.',
-    sql: `
+/** Whether a hold `h` counts at this moment. */
+const LIVE = `(h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp())`;
+
+export const neverOversold: Check = {
+  name: 'pool-never-oversold',
+  promise: 'Confirmed, paying and live holds of a pool never exceed its capacity.',
+  sql: `
       select p.id, p.kind, p.capacity, t.taken from pool p join (
         select i.pool_id, sum(i.quantity) as taken from hold h join hold_item i on i.hold_id = h.id
-        where h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp() group by i.pool_id
+        where ${LIVE} group by i.pool_id
       ) t on t.pool_id = p.id where t.taken > p.capacity`,
-  },
+};
+
+/** The kernel's invariants. Each statement must return no rows, at any moment, under any load. */
+export const inventoryChecks: Check[] = [
+  neverOversold,
   {
     name: 'pool-counters-equal-holds',
     promise: 'The counters of a pool equal a recount from the rows of its holds.',
@@ -34,7 +39,7 @@ export const inventoryChecks: Check[] = [
     promise: 'No claimant has more of a pool than its limit allows.',
     sql: `
       select i.pool_id, h.claimant_id, sum(i.quantity) as has, p.per_claimant_max from hold h join hold_item i on i.hold_id = h.id join pool p on p.id = i.pool_id
-      where p.per_claimant_max is not null and (h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp())
+      where p.per_claimant_max is not null and ${LIVE}
       group by i.pool_id, h.claimant_id, p.per_claimant_max having sum(i.quantity) > p.per_claimant_max`,
   },
   {
@@ -43,7 +48,7 @@ export const inventoryChecks: Check[] = [
     sql: `
       select p.quota_key, h.claimant_id, sum(i.quantity) as has, max(p.quota_max) as quota_max
       from hold h join hold_item i on i.hold_id = h.id join pool p on p.id = i.pool_id
-      where p.quota_key is not null and (h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp())
+      where p.quota_key is not null and ${LIVE}
       group by p.quota_key, h.claimant_id having sum(i.quantity) > max(p.quota_max)`,
   },
   {

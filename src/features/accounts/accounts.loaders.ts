@@ -1,4 +1,4 @@
-import { atLeast } from '../../platform/graphql/authorization.ts';
+import { mayReadOf } from '../../platform/graphql/authorization.ts';
 import { inOrderOf, loaderOf } from '../../platform/graphql/loaders.ts';
 import type { NodeLoader } from '../../platform/graphql/node-ids.ts';
 import { Member } from './member.entity.ts';
@@ -10,8 +10,4 @@ export const memberById = loaderOf<string, Member | null>(async (context, ids) =
 });
 
 /** What the query `node` shows of members: to each of them oneself, to administrators everybody. */
-export const memberNode: NodeLoader = async (context, uuid) => {
-  const { viewer } = context;
-  const maySee = viewer !== null && (viewer.memberId === uuid || atLeast(viewer.role, 'ADMIN'));
-  return maySee ? memberById(context).load(uuid) : null;
-};
+export const memberNode: NodeLoader = async (context, uuid) => (mayReadOf(context.viewer, uuid) ? memberById(context).load(uuid) : null);

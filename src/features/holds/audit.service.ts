@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { Gauge, type Registry } from 'prom-client';
+import { neverOversold } from '../../inventory/inventory.checks.ts';
 import type { Check } from '../../platform/database/checks.ts';
 
 export interface Audit {
@@ -77,8 +78,5 @@ export class AuditService {
   }
 }
 
-const OVERSOLD = `
-  select coalesce(sum(greatest(t.taken - p.capacity, 0)), 0)::int as oversold from pool p join (
-    select i.pool_id, sum(i.quantity) as taken from hold h join hold_item i on i.hold_id = h.id
-    where h.state in ('PAYING', 'CONFIRMED') or h.state = 'HELD' and h.expires_at > clock_timestamp() group by i.pool_id
-  ) t on t.pool_id = p.id`;
+/** By how much, summed over the pools that the check finds. */
+const OVERSOLD = `select coalesce(sum(taken - capacity), 0)::int as oversold from (${neverOversold.sql}) broken`;

@@ -1,7 +1,6 @@
 import type { Feature } from '../feature.ts';
 import { EnrollmentType } from './enrollment.types.ts';
 import { InstructorSchema, LessonSchema, LockerStockSchema } from './lesson.entity.ts';
-import { lessonKind, lockerKind } from './lesson.kind.ts';
 import * as resolvers from './lessons.resolver.ts';
 import type { LessonsService } from './lessons.service.ts';
 
@@ -11,7 +10,6 @@ export const lessons: Feature = {
   entities: [InstructorSchema, LessonSchema, LockerStockSchema],
   resolvers: Object.values(resolvers),
   orphanedTypes: [EnrollmentType],
-  kinds: [lessonKind, lockerKind],
 };
 
 export const lessonsResolvers = (lessonsService: LessonsService): object[] => [

@@ -1,5 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
-import { atLeast, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
+import { mayReadOf, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
@@ -9,10 +9,8 @@ import { PaymentType } from './payment.types.ts';
 
 /** A payment its reader may see: its member, or an administrator. */
 export async function visiblePayment(context: RequestContext, id: string): Promise<Payment | null> {
-  const viewer = context.viewer;
-  if (!viewer) return null;
-  const payment = await context.em.findOne(Payment, { id });
-  return payment && (payment.memberId === viewer.memberId || atLeast(viewer.role, 'ADMIN')) ? payment : null;
+  const payment = context.viewer ? await context.em.findOne(Payment, { id }) : null;
+  return payment && mayReadOf(context.viewer, payment.memberId) ? payment : null;
 }
 
 @Resolver(() => PaymentType)

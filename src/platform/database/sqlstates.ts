@@ -1,13 +1,9 @@
 /** The SQLSTATEs we act on, by the names PostgreSQL gives them. */
 export const SQLSTATE = {
   uniqueViolation: '23505',
-  foreignKeyViolation: '23503',
-  checkViolation: '23514',
   serializationFailure: '40001',
   deadlockDetected: '40P01',
   lockNotAvailable: '55P03',
-  queryCanceled: '57014',
-  adminShutdown: '57P01',
 } as const;
 
 interface Failure {

@@ -26,3 +26,10 @@ export function viewerOf(context: RequestContext): Viewer {
   if (!context.viewer) throw unauthenticated();
   return context.viewer;
 }
+
+/** Whether a caller may read what belongs to one member: that member may, and administrators. */
+export const mayReadOf = (viewer: Viewer | null, memberId: string): boolean =>
+  viewer !== null && (viewer.memberId === memberId || atLeast(viewer.role, 'ADMIN'));
+
+/** The token of `Bearer …` credentials, or undefined for anything else. */
+export const bearerTokenOf = (credentials: string): string | undefined => /^Bearer +(\S+)$/i.exec(credentials)?.[1];

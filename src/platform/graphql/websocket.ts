@@ -20,6 +20,7 @@ import type { SharedSubscription, SubscriptionHub } from '../subscriptions/hub.t
 import type { SubscriptionMetrics } from '../subscriptions/metrics.ts';
 import { OUTLET_LIMITS, Outlet, type OutletLimits } from '../subscriptions/outlet.ts';
 import { subscribeEach } from '../subscriptions/personal-subscription.ts';
+import { bearerTokenOf } from './authorization.ts';
 import type { RequestContext, Viewer } from './context.ts';
 import type { Cost } from './cost.ts';
 
@@ -306,7 +307,7 @@ export class GraphQLWebSockets {
     const credentials = ctx.connectionParams?.Authorization ?? ctx.connectionParams?.authorization ?? connection.authorizationHeader;
     // Clients that are signed out often send an empty string.
     if (credentials === undefined || credentials === null || credentials === '') return true;
-    const token = typeof credentials === 'string' ? /^Bearer +(\S+)$/i.exec(credentials)?.[1] : undefined;
+    const token = typeof credentials === 'string' ? bearerTokenOf(credentials) : undefined;
     if (!token) return false;
     try {
       connection.viewer = await this.options.authenticate(token);
