@@ -3,6 +3,9 @@ import { Migration20261121000100Accounts } from './migration-20261121000100-acco
 import { Migration20261121000200Inventory } from './migration-20261121000200-inventory.ts';
 import { Migration20261121000300Lessons } from './migration-20261121000300-lessons.ts';
 import { Migration20261121000400Payments } from './migration-20261121000400-payments.ts';
+import { Migration20261121000500Ledger } from './migration-20261121000500-ledger.ts';
+import { Migration20261121000600LateChoice } from './migration-20261121000600-late-choice.ts';
+import { Migration20261121000700Bookings } from './migration-20261121000700-bookings.ts';
 
 /** Every migration, oldest first. Append only. */
 export const migrations = [
@@ -11,4 +14,7 @@ export const migrations = [
   { name: 'migration-20261121000200-inventory', class: Migration20261121000200Inventory },
   { name: 'migration-20261121000300-lessons', class: Migration20261121000300Lessons },
   { name: 'migration-20261121000400-payments', class: Migration20261121000400Payments },
+  { name: 'migration-20261121000500-ledger', class: Migration20261121000500Ledger },
+  { name: 'migration-20261121000600-late-choice', class: Migration20261121000600LateChoice },
+  { name: 'migration-20261121000700-bookings', class: Migration20261121000700Bookings },
 ];

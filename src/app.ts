@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import websocket from '@fastify/websocket';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
@@ -10,12 +10,29 @@ import type { Registry } from 'prom-client';
 import { migrations } from '../migrations/index.ts';
 import type { Config, LogLevel } from './config.ts';
 import * as accounts from './features/accounts/index.ts';
-import { addSettleJob, BookingsService, bookingsResolvers, settlePaymentTask } from './features/bookings/index.ts';
+import {
+  type BookingState,
+  BookingsService,
+  bookingStates,
+  bookingsResolvers,
+  type FollowUp,
+  registerBookingsHttp,
+  reviveBooking,
+  sameBooking,
+} from './features/bookings/index.ts';
 import type { Feature } from './features/feature.ts';
 import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
-import { instructorById, LessonsService, lessonById, lessonsResolvers, lockerStockById, seedLessons } from './features/lessons/index.ts';
-import { type PaymentProvider, SandboxProvider, visiblePayment } from './features/payments/index.ts';
+import {
+  instructorById,
+  LessonsService,
+  lessonById,
+  lessonProduct,
+  lessonsResolvers,
+  lockerStockById,
+  seedLessons,
+} from './features/lessons/index.ts';
+import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -34,7 +51,7 @@ import { type NodeLoader, NodeResolver, type NodeTypes, nodeTypesWithoutLoader }
 import { type Caller, GraphQLWebSockets } from './platform/graphql/websocket.ts';
 import { registerHealth } from './platform/health.ts';
 import { forgetAnswers } from './platform/idempotency/index.ts';
-import { startWorker, type Worker } from './platform/jobs/index.ts';
+import { startWorker, type Task, type Worker } from './platform/jobs/index.ts';
 import { type Locale, localeOf } from './platform/locale.ts';
 import { type FanOut, inProcessFanOut, redisFanOut } from './platform/subscriptions/fan-out.ts';
 import { SubscriptionHub } from './platform/subscriptions/hub.ts';
@@ -48,8 +65,16 @@ export interface AppOptions {
   config: Config;
   logger: Logger;
   registry: Registry;
+  /** The payment providers to offer; those of the configuration unless said otherwise. */
+  providers?: ProviderSettings;
   /** More features and the resolvers they need, for benches and tests of the seams. */
-  extra?: { features: Feature[]; resolvers(parts: { database: Database; inventory: Inventory }): object[] };
+  extra?: {
+    features: Feature[];
+    resolvers(parts: { database: Database; inventory: Inventory }): object[];
+    /** What else becomes true with a confirmed booking. */
+    followUps?: FollowUp[];
+    tasks?: Task[];
+  };
 }
 
 export interface App {
@@ -60,6 +85,7 @@ export interface App {
   readonly live: LiveObjects<Availability>;
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
+  readonly bookings: BookingsService;
   /** Answers the address it serves at. Does nothing in a process that only works. */
   listen(): Promise<string>;
   /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
@@ -67,7 +93,7 @@ export interface App {
 }
 
 /** Builds everything and hands it to each other. The only place that does. */
-export async function buildApp({ databaseUrl, config, logger, registry, extra }: AppOptions): Promise<App> {
+export async function buildApp({ databaseUrl, config, logger, registry, providers: settings, extra }: AppOptions): Promise<App> {
   const served = [...features, ...(config.rehearsals ? rehearsalFeatures : []), ...(extra?.features ?? [])];
 
   // Storage.
@@ -89,6 +115,16 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
     logger,
     metrics: socketMetrics,
   });
+  const liveBookings = new LiveObjects<BookingState>({
+    name: 'booking',
+    fanOut,
+    read: (ids) => bookingStates(database.pool, ids),
+    sameState: sameBooking,
+    revive: reviveBooking,
+    logger,
+    metrics: socketMetrics,
+  });
+  const watched: Watched = new Map([['bookingChanged', liveBookings]]);
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
@@ -117,8 +153,30 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   );
   const accountsService = new accounts.AccountsService(database, passwords, sessionsService, attempts);
   const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
-  const providers = new Map<string, PaymentProvider>(config.payments.sandbox ? [['SANDBOX', new SandboxProvider(database.pool)]] : []);
-  const bookingsService = new BookingsService(database, inventory, providers, addSettleJob);
+  const { connectTimeoutMs, answerTimeoutMs } = config.payments;
+  const exchanges = new ExchangeLog(database.pool, logger);
+  const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
+  let servesAt = `http://${config.http.host}:${config.http.port}`;
+  const bookingsService = new BookingsService(
+    {
+      database,
+      inventory,
+      providers,
+      products: [lessonProduct(database)],
+      followUps: extra?.followUps ?? [],
+      live: liveBookings,
+      publicUrl: () => config.publicUrl ?? servesAt,
+      // The process ends here as a crash would: nothing runs after it, nothing is said.
+      reached: (waypoint) => void (waypoint === config.payments.killAt && process.kill(process.pid, 'SIGKILL')),
+      registry,
+      logger,
+    },
+    {
+      ...config.payments,
+      callSeconds: Math.ceil((connectTimeoutMs + (answerTimeoutMs ?? PROVIDER_ANSWER_MAX_MS)) / 1_000) + CALL_MARGIN_SECONDS,
+      returnSecret: createHmac('sha256', config.accessTokens.secret).update('payment returns').digest('hex'),
+    },
+  );
 
   // The schema and its resolvers.
   const nodeTypes: NodeTypes = new Map<string, NodeLoader>([
@@ -135,6 +193,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
       ...accounts.accountsResolvers(accountsService, sessionsService),
       ...holdsResolvers(audits),
       ...lessonsResolvers(lessonsService),
+      ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
       ...(extra?.resolvers({ database, inventory }) ?? []),
@@ -149,7 +208,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   const guard = guardDocument({ schema, limits: { ...DEFAULT_LIMITS, ...limits, introspection } });
   const mask = maskErrors({ schema, introspection, logger });
   const apollo = buildApollo({ schema, guard, mask, logger });
-  const contextOf = (caller: Caller): RequestContext => new Context(caller, database);
+  const contextOf = (caller: Caller): RequestContext => new Context(caller, database, watched);
   const contextOfRequest = async (request: FastifyRequest): Promise<RequestContext> =>
     new Context(
       {
@@ -160,6 +219,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
         userAgent: request.headers['user-agent'] ?? null,
       },
       database,
+      watched,
     );
   const hub = new SubscriptionHub({
     schema,
@@ -199,6 +259,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   await server.register(websocket, sockets.pluginOptions);
   registerGraphqlHttp(server, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
   if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
+  registerBookingsHttp(server, bookingsService);
   registerHealth(server, {
     orm,
     migrations,
@@ -217,10 +278,11 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
   sweeper.start();
   await sockets.start();
   if (config.roles.worker) {
+    bookingsService.reconciler.start();
     const scheduled = [auditTask(audits), forgetAnswers(database.pool), accounts.forgetSessions(sessionsService)];
     worker = await startWorker({
       url: databaseUrl,
-      tasks: [settlePaymentTask(bookingsService), ...scheduled.map(({ task }) => task)],
+      tasks: [...scheduled.map(({ task }) => task), ...(extra?.tasks ?? [])],
       cron: scheduled.map(({ cron }) => cron),
       concurrency: config.worker.concurrency,
       heartbeat: heartbeatOf(config.worker.deadSeconds),
@@ -237,10 +299,12 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
     live,
     sockets,
     audits,
+    bookings: bookingsService,
     listen: async () => {
       await server.listen({ host: config.http.host, port: config.http.port });
       const address = server.server.address();
-      return `http://${config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host}:${typeof address === 'object' ? address?.port : config.http.port}`;
+      servesAt = `http://${config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host}:${typeof address === 'object' ? address?.port : config.http.port}`;
+      return servesAt;
     },
     close: () => {
       closing ??= (async () => {
@@ -253,7 +317,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, extra }:
         clearTimeout(late);
         await worker?.stop();
         await sweeper.stop();
+        await bookingsService.close();
         live.close();
+        liveBookings.close();
         await fanOut.close();
         limiterRedis?.disconnect();
         await orm.close(true);
@@ -276,6 +342,10 @@ const INVENTORY_LANES_SHARE = 0.4;
 /** Longer than any statement may run, shorter than a client's patience. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const IDS_WATCHED_MAX = 100;
+/** The longest any adapter waits for an answer by itself: Toss's 60 seconds. */
+const PROVIDER_ANSWER_MAX_MS = 60_000;
+/** Reading, writing and recording around a call. */
+const CALL_MARGIN_SECONDS = 2;
 /** What logs show in place of a request id where a result is made for everybody. */
 const SHARED_REQUEST = 'shared subscription';
 
@@ -309,6 +379,9 @@ mutation Enroll($lesson: ID!) {
 }
 `;
 
+/** What personal subscriptions follow, by the name of their field. */
+type Watched = ReadonlyMap<string, { watch(ids: readonly string[]): AsyncIterableIterator<unknown> }>;
+
 class Context implements RequestContext {
   readonly requestId: string;
   readonly viewer: Viewer | null;
@@ -321,6 +394,7 @@ class Context implements RequestContext {
   constructor(
     caller: Caller & { userAgent?: string | null },
     private readonly database: Database,
+    private readonly watched: Watched,
   ) {
     this.requestId = caller.requestId;
     this.viewer = caller.viewer;
@@ -332,6 +406,12 @@ class Context implements RequestContext {
   get em(): EntityManager {
     this.fork ??= this.database.fork();
     return this.fork;
+  }
+
+  watch(source: string, ids: readonly string[]): AsyncIterableIterator<unknown> {
+    const live = this.watched.get(source);
+    if (!live) throw new Error(`Nothing live is called ${source}: add it to watched in src/app.ts.`);
+    return live.watch(ids);
   }
 }
 

@@ -5,8 +5,11 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { ACCOUNTS_DEFAULTS } from './features/accounts/accounts.config.ts';
+import { WAYPOINTS, type Waypoint } from './features/bookings/waypoints.ts';
+import type { ProviderSettings } from './features/payments/index.ts';
 import { DEFAULT_LIMITS } from './platform/graphql/limits.ts';
 import { WEBSOCKET_LIMITS } from './platform/graphql/websocket.ts';
+import { simulatorSettings } from './simulator/settings.ts';
 
 /** Everything that can be set, in the slices its users take. */
 export interface Config {
@@ -36,7 +39,24 @@ export interface Config {
   sockets: { socketsMax: number; socketsPerAddressMax: number };
   claims: { batchMax: number; queueMax: number };
   lessons: { monthlyMax: number };
-  payments: { sandbox: boolean };
+  /** Where customers and providers reach us, without a slash at its end. Undefined: the address we listen at. */
+  publicUrl: string | undefined;
+  payments: {
+    /** Those that are set up. */
+    providers: ProviderSettings;
+    simulator: { starts: boolean; port: number | undefined };
+    connectTimeoutMs: number;
+    /** Undefined: each adapter's own, from its provider's contract. */
+    answerTimeoutMs: number | undefined;
+    paymentSeconds: number;
+    lookAgainSeconds: number;
+    reconcileSeconds: number;
+    reconciliationLimitSeconds: number;
+    feeBasisPoints: number;
+    returnOrigins: string[];
+    /** Where a test kills this process. */
+    killAt: Waypoint | undefined;
+  };
   worker: { concurrency: number; deadSeconds: number };
   metrics: { token: string | undefined };
   /** Whether administrators may make members and tokens in bulk. Never in production. */
@@ -116,6 +136,20 @@ const flag = (byDefault: string, description: string) =>
     { allowed: 'on, off', byDefault },
   );
 
+const secret = (description: string) =>
+  optional(z.string().min(1).max(500), description, { allowed: '1 to 500 characters', byDefault: 'none', secret: true });
+
+const word = (description: string) =>
+  optional(z.string().regex(/^[\x21-\x7e]{1,100}$/), description, { allowed: '1 to 100 visible ASCII characters', byDefault: 'none' });
+
+const address = (value: string, description: string) =>
+  withDefault(
+    urlOf('http://', 'https://').refine((given) => !given.endsWith('/')),
+    value,
+    description,
+    { allowed: 'https://host, without a slash at its end' },
+  );
+
 const urlOf = (...schemes: string[]) =>
   z.string().refine((given) => schemes.some((scheme) => given.startsWith(scheme)) && URL.canParse(given));
 
@@ -175,7 +209,93 @@ const VARIABLES = z.object({
   CLAIMS_BATCH_MAX: wholeNumber(1, 512, 512, 'Claims decided in one transaction.'),
   CLAIMS_QUEUE_MAX: wholeNumber(1, 1_000_000, 20_000, 'Claims waiting in this process before new ones are told to come back.'),
   MONTHLY_LESSONS_MAX: wholeNumber(1, 100, 4, 'Lessons one member may have in a month; counts for lessons made from then on.'),
-  SANDBOX_PAYMENTS: flag('on, off in production', 'Whether the payment provider without money is offered.'),
+  PUBLIC_URL: optional(
+    urlOf('http://', 'https://').refine((given) => !given.endsWith('/')),
+    'Where customers and payment providers reach this server. Unset, the address it listens at: good for one machine only.',
+    { allowed: 'https://host or http://host:port, without a slash at its end', byDefault: 'HOST and PORT' },
+  ),
+  RETURN_ORIGINS: optional(
+    z
+      .string()
+      .transform((given) => given.split(',').map((part) => part.trim()))
+      .refine((parts) => parts.every((part) => URL.canParse(part) && new URL(part).origin === part)) as unknown as z.ZodType<
+      string[],
+      string
+    >,
+    'Origins of frontends that a payment may lead back to.',
+    { allowed: 'origins with commas between, such as https://tickets.example', byDefault: 'none' },
+  ),
+  PAYMENT_SIMULATOR: flag(
+    'on with the embedded database unless a provider is set up, off in production',
+    'Whether to start the simulator of the payment providers and pay with it. Refused in production.',
+  ),
+  PAYMENT_SIMULATOR_PORT: optional(
+    z
+      .string()
+      .regex(/^\d{1,5}$/)
+      .transform(Number)
+      .pipe(z.number().min(0).max(65_535)) as unknown as z.ZodType<number, string>,
+    'The port of the simulator that is started; 0 takes a free one.',
+    { allowed: 'a whole number from 0 to 65535', byDefault: '4001, or a free one' },
+  ),
+  PAYMENT_SIMULATOR_URL: optional(urlOf('http://'), 'A running simulator to pay with, for several nodes on one. Refused in production.', {
+    allowed: 'http://host:port',
+    byDefault: 'none',
+  }),
+  KAKAOPAY_SECRET_KEY: secret('The secret key of KakaoPay. With it KakaoPay is offered.'),
+  KAKAOPAY_CID: withDefault(z.string().min(1).max(10), 'TC0ONETIME', 'The merchant code at KakaoPay; the default is its test code.', {
+    allowed: '1 to 10 characters',
+  }),
+  KAKAOPAY_URL: address('https://open-api.kakaopay.com', 'Where the API of KakaoPay is.'),
+  TOSS_SECRET_KEY: secret('The secret key of Toss Payments. With it and TOSS_MERCHANT_ID Toss Payments is offered.'),
+  TOSS_MERCHANT_ID: word('The merchant id (mId) at Toss Payments.'),
+  TOSS_URL: address('https://api.tosspayments.com', 'Where the API of Toss Payments is.'),
+  PORTONE_API_SECRET: secret('The V2 API secret of PortOne. With it and the four variables below PortOne is offered.'),
+  PORTONE_STORE_ID: word('The store id at PortOne.'),
+  PORTONE_CHANNEL_KEY: word('The channel key at PortOne.'),
+  PORTONE_WEBHOOK_SECRET: secret('The webhook secret of PortOne, beginning with whsec_.'),
+  PORTONE_CHECKOUT_URL: optional(
+    urlOf('http://', 'https://'),
+    "A page that calls PortOne's browser SDK with its query: see docs/payments.md.",
+    {
+      allowed: 'https://host/path',
+      byDefault: 'none',
+    },
+  ),
+  PORTONE_URL: address('https://api.portone.io', 'Where the API of PortOne is.'),
+  KISPG_MERCHANT_ID: word('The merchant id (mid) at KISPG. With it and KISPG_MERCHANT_KEY KISPG is offered.'),
+  KISPG_MERCHANT_KEY: secret('The merchant key of KISPG.'),
+  KISPG_URL: address('https://api.kispg.co.kr', 'Where the API of KISPG is.'),
+  PAYMENT_SECONDS: wholeNumber(60, 3_600, 900, 'How long a customer has to pay once payment has begun.'),
+  PAYMENT_CONNECT_TIMEOUT_MS: wholeNumber(50, 30_000, 3_000, 'How long to wait for a connection to a payment provider, in milliseconds.'),
+  PAYMENT_ANSWER_TIMEOUT_MS: optional(
+    z
+      .string()
+      .regex(/^\d{1,6}$/)
+      .transform(Number)
+      .pipe(z.number().min(50).max(120_000)) as unknown as z.ZodType<number, string>,
+    'How long to wait for the whole answer of a payment provider, in milliseconds.',
+    { allowed: 'a whole number from 50 to 120000', byDefault: 'that of each provider, 25000 to 60000' },
+  ),
+  PAYMENT_LOOK_AGAIN_SECONDS: wholeNumber(
+    1,
+    300,
+    5,
+    'The pause after the first answer of a provider that says nothing; it doubles up to 5 minutes.',
+  ),
+  RECONCILE_SECONDS: wholeNumber(1, 300, 10, 'The pause between two rounds of the reconciler.'),
+  RECONCILIATION_LIMIT_SECONDS: wholeNumber(60, 604_800, 3_600, 'How long a payment may be open before it is an alert.'),
+  PLATFORM_FEE_BASIS_POINTS: wholeNumber(
+    0,
+    10_000,
+    0,
+    'Our share of what is booked, in hundredths of a percent; the rest is owed to organizers.',
+  ),
+  PAYMENT_KILL_AT: optional(
+    z.enum(WAYPOINTS) as unknown as z.ZodType<Waypoint, string>,
+    'For tests of crashes: this process kills itself at this point of a payment. Refused unless NODE_ENV is test.',
+    { allowed: WAYPOINTS.join(', '), byDefault: 'none' },
+  ),
   WORKER_CONCURRENCY: wholeNumber(1, 50, 4, 'Jobs this process runs at once; each may hold one more database connection.'),
   WORKER_DEAD_SECONDS: wholeNumber(5, 3600, 30, 'A worker silent for so long is dead: its jobs are given to others.'),
   DRAIN_SECONDS: wholeNumber(0, 300, 10, 'How long a stop waits for requests under way.'),
@@ -272,6 +392,7 @@ function configOf(variables: Variables, { role }: Arguments): Config {
   const isProduction = variables.NODE_ENV === 'production';
   const isDemonstration = variables.DATABASE_URL === undefined && !isProduction;
   const dataDirectory = path.resolve(variables.DATA_DIR);
+  const providers = variables.PAYMENT_SIMULATOR_URL ? simulatorSettings(variables.PAYMENT_SIMULATOR_URL) : providersOf(variables);
   return {
     environment: variables.NODE_ENV,
     roles: { api: role !== 'worker', worker: role !== 'api' },
@@ -303,13 +424,61 @@ function configOf(variables: Variables, { role }: Arguments): Config {
     sockets: { socketsMax: variables.SOCKETS_MAX, socketsPerAddressMax: variables.SOCKETS_PER_ADDRESS_MAX },
     claims: { batchMax: variables.CLAIMS_BATCH_MAX, queueMax: variables.CLAIMS_QUEUE_MAX },
     lessons: { monthlyMax: variables.MONTHLY_LESSONS_MAX },
-    payments: { sandbox: variables.SANDBOX_PAYMENTS ?? !isProduction },
+    publicUrl: variables.PUBLIC_URL,
+    payments: {
+      providers,
+      simulator: {
+        starts: variables.PAYMENT_SIMULATOR ?? (isDemonstration && Object.keys(providers).length === 0),
+        port: variables.PAYMENT_SIMULATOR_PORT,
+      },
+      connectTimeoutMs: variables.PAYMENT_CONNECT_TIMEOUT_MS,
+      answerTimeoutMs: variables.PAYMENT_ANSWER_TIMEOUT_MS,
+      paymentSeconds: variables.PAYMENT_SECONDS,
+      lookAgainSeconds: variables.PAYMENT_LOOK_AGAIN_SECONDS,
+      reconcileSeconds: variables.RECONCILE_SECONDS,
+      reconciliationLimitSeconds: variables.RECONCILIATION_LIMIT_SECONDS,
+      feeBasisPoints: variables.PLATFORM_FEE_BASIS_POINTS,
+      returnOrigins: variables.RETURN_ORIGINS ?? [],
+      killAt: variables.PAYMENT_KILL_AT,
+    },
     worker: { concurrency: variables.WORKER_CONCURRENCY, deadSeconds: variables.WORKER_DEAD_SECONDS },
     metrics: { token: variables.METRICS_TOKEN },
     rehearsals: variables.REHEARSALS ?? isDemonstration,
     seed: variables.SEED ?? isDemonstration,
   };
 }
+
+function providersOf(variables: Variables): ProviderSettings {
+  const v = variables;
+  return {
+    ...(v.KAKAOPAY_SECRET_KEY && { KAKAOPAY: { baseUrl: v.KAKAOPAY_URL, secretKey: v.KAKAOPAY_SECRET_KEY, cid: v.KAKAOPAY_CID } }),
+    ...(v.TOSS_SECRET_KEY &&
+      v.TOSS_MERCHANT_ID && { TOSS: { baseUrl: v.TOSS_URL, secretKey: v.TOSS_SECRET_KEY, merchantId: v.TOSS_MERCHANT_ID } }),
+    ...(v.PORTONE_API_SECRET &&
+      v.PORTONE_STORE_ID &&
+      v.PORTONE_CHANNEL_KEY &&
+      v.PORTONE_WEBHOOK_SECRET &&
+      v.PORTONE_CHECKOUT_URL && {
+        PORTONE: {
+          baseUrl: v.PORTONE_URL,
+          apiSecret: v.PORTONE_API_SECRET,
+          storeId: v.PORTONE_STORE_ID,
+          channelKey: v.PORTONE_CHANNEL_KEY,
+          webhookSecret: v.PORTONE_WEBHOOK_SECRET,
+          checkoutUrl: v.PORTONE_CHECKOUT_URL,
+        },
+      }),
+    ...(v.KISPG_MERCHANT_ID &&
+      v.KISPG_MERCHANT_KEY && { KISPG: { baseUrl: v.KISPG_URL, merchantId: v.KISPG_MERCHANT_ID, merchantKey: v.KISPG_MERCHANT_KEY } }),
+  };
+}
+
+/** What a provider needs together: some of it is a mistake, none of it means that the provider is not offered. */
+const TOGETHER: (keyof Variables)[][] = [
+  ['TOSS_SECRET_KEY', 'TOSS_MERCHANT_ID'],
+  ['PORTONE_API_SECRET', 'PORTONE_STORE_ID', 'PORTONE_CHANNEL_KEY', 'PORTONE_WEBHOOK_SECRET', 'PORTONE_CHECKOUT_URL'],
+  ['KISPG_MERCHANT_ID', 'KISPG_MERCHANT_KEY'],
+];
 
 type Given = Record<string, string | undefined>;
 
@@ -334,6 +503,18 @@ function contradictionsIn(given: Given, { role }: Arguments): string[] {
     problems.push(
       'REHEARSALS is on and NODE_ENV is production. Rehearsals make members in bulk and are never served in production: unset one.',
     );
+  for (const name of ['PAYMENT_SIMULATOR', 'PAYMENT_SIMULATOR_URL'] as const)
+    if (isProduction && given[name] !== undefined && !['off', 'false', '0'].includes(given[name] ?? ''))
+      problems.push(
+        `${name} is set and NODE_ENV is production. Simulated payments move no money and are never offered in production: unset one.`,
+      );
+  if (given.PAYMENT_KILL_AT !== undefined && given.NODE_ENV !== 'test')
+    problems.push('PAYMENT_KILL_AT kills this process in the middle of a payment. It needs NODE_ENV test.');
+  for (const names of TOGETHER) {
+    const missing = names.filter((name) => given[name] === undefined);
+    if (missing.length > 0 && missing.length < names.length)
+      problems.push(`${names.find((name) => given[name] !== undefined)} is set without ${missing.join(', ')}. Set all of them, or none.`);
+  }
   if (role !== 'all' && given.DATABASE_URL === undefined)
     problems.push(`--role ${role} needs DATABASE_URL: the embedded database belongs to the one process that serves and works.`);
   return problems;

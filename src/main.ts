@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import path from 'node:path';
 import { type App, buildApp } from './app.ts';
 import { type Config, ConfigError, helpText, parseArguments, readConfig } from './config.ts';
 import { DEMO_ACCOUNTS, DEMO_PASSWORD } from './features/accounts/index.ts';
@@ -7,6 +8,7 @@ import { DatabaseUnusableError } from './platform/database/orm.ts';
 import { createLogger } from './platform/logger.ts';
 import { createRegistry } from './platform/metrics.ts';
 import { RedisUnreachableError } from './platform/subscriptions/fan-out.ts';
+import { Simulator } from './simulator/simulator.ts';
 
 /** Mistakes of whoever starts us: each is one sentence that names the cure, and no stack. */
 const KNOWN_FAILURES = [ConfigError, EmbeddedPostgresError, DatabaseUnusableError, RedisUnreachableError];
@@ -20,31 +22,56 @@ async function main(): Promise<void> {
   const logger = createLogger(config.log);
   const embedded = config.database.url ? undefined : await startEmbeddedPostgres({ directory: config.database.embeddedDirectory, logger });
   let app: App | undefined;
+  let simulator: Simulator | undefined;
   try {
+    simulator = config.payments.simulator.starts ? await startSimulator(config) : undefined;
     app = await buildApp({
       databaseUrl: config.database.url ?? (embedded as EmbeddedPostgres).url,
       config,
       logger,
       registry: createRegistry(),
+      ...(simulator && { providers: simulator.settings }),
     });
     const url = config.roles.api ? await app.listen() : undefined;
+    for (const provider of SENDS_WEBHOOKS) if (url) simulator?.registerWebhook(provider, `${url}/webhooks/${provider.toLowerCase()}`);
     const reason = await new Promise<string>((resolve) => {
       // A second signal while draining changes nothing: the drain has a deadline of its own.
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(signal));
       void embedded?.exited.then(() => resolve('the embedded database ended'));
-      say(welcome(config, url, embedded));
+      say(welcome(config, url, embedded, simulator));
     });
     logger.info({ reason }, 'stopping');
     if (!reason.startsWith('SIG')) process.exitCode = 1;
   } finally {
     const deadline = setTimeout(() => process.exit(1), (config.http.drainSeconds + 20) * 1000).unref();
     await app?.close();
+    await simulator?.close();
     await embedded?.stop();
     clearTimeout(deadline);
   }
 }
 
-function welcome(config: Config, url: string | undefined, embedded: EmbeddedPostgres | undefined): string {
+const SENDS_WEBHOOKS = ['TOSS', 'PORTONE', 'KISPG'] as const;
+const SIMULATOR_PORT = 4001;
+
+/** At its own port, so that a checkout that is open in a browser outlives a restart; at a free one where another simulator is there already. */
+async function startSimulator({ dataDirectory, payments }: Config): Promise<Simulator> {
+  const journal = path.join(dataDirectory, 'simulator.jsonl');
+  const { port } = payments.simulator;
+  try {
+    return await Simulator.start({ journal, port: port ?? SIMULATOR_PORT });
+  } catch (error) {
+    if (port !== undefined || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    return Simulator.start({ journal, port: 0 });
+  }
+}
+
+function welcome(
+  config: Config,
+  url: string | undefined,
+  embedded: EmbeddedPostgres | undefined,
+  simulator: Simulator | undefined,
+): string {
   const database = embedded ? `embedded PostgreSQL on port ${embedded.port}, kept in ${embedded.directory}` : 'PostgreSQL at DATABASE_URL';
   const fanOut = config.redis.url ? 'Redis at REDIS_URL' : 'in-process (set REDIS_URL for several nodes)';
   if (!url) return `lastseat worker is running.\n  Database  ${database}\n  Fan-out   ${fanOut}`;
@@ -55,6 +82,7 @@ function welcome(config: Config, url: string | undefined, embedded: EmbeddedPost
     `  API       ${url}/graphql    POST and GET, WebSocket for subscriptions`,
     `  Health    ${url}/health/live, /health/ready, /metrics`,
     ...(config.seed ? [`  Accounts  ${DEMO_ACCOUNTS.map(({ email }) => email).join(', ')}; password ${DEMO_PASSWORD}`] : []),
+    ...(simulator ? [`  Payments  ${simulator.url}   simulated KakaoPay, Toss Payments, PortOne and KISPG: no money moves`] : []),
     `  Database  ${database}`,
     `  Fan-out   ${fanOut}`,
     ...(config.rehearsals ? ['  Rush      in another terminal: npm run rush'] : []),

@@ -170,6 +170,8 @@ const success = ({ memberId, poolId }: Claim, row: HoldRow) =>
     currency: row.currency,
     expiresAt: new Date(row.expires_at),
     createdAt: new Date(row.created_at),
+    ifPaidLate: 'SAME_OR_EQUAL',
+    version: 1,
     items: [{ poolId, unitId: null, quantity: 1 }],
   });
 

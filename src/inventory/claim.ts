@@ -9,6 +9,16 @@ export interface ClaimItem {
   quantity: number;
 }
 
+/**
+ * What becomes of money that arrives when the hold is gone already: the same items again or others as good, only the same again, or nothing but the
+ * money back. Chosen when holding, because whoever has paid cannot be asked any more.
+ */
+export const IF_PAID_LATE = ['SAME_OR_EQUAL', 'SAME', 'REFUND'] as const;
+export type IfPaidLate = (typeof IF_PAID_LATE)[number];
+
+/** What a claim that chooses nothing has chosen. */
+export const IF_PAID_LATE_DEFAULT: IfPaidLate = 'SAME_OR_EQUAL';
+
 /** Asks for all of its items or nothing. */
 export interface ClaimRequest {
   /** The kind of the hold. */
@@ -19,6 +29,8 @@ export interface ClaimRequest {
   /** SHA-256 over what was asked: the same key with another hash is refused. */
   requestHash: Buffer;
   clientIp: string | null;
+  /** `IF_PAID_LATE_DEFAULT` unless given. */
+  ifPaidLate?: IfPaidLate;
   /** 1 to 100 items. */
   items: readonly ClaimItem[];
 }

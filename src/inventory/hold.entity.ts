@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import { IF_PAID_LATE, IF_PAID_LATE_DEFAULT } from './claim.ts';
 import { HOLD_STATES } from './hold-states.ts';
 
 export const HoldSchema = defineEntity({
@@ -16,6 +17,9 @@ export const HoldSchema = defineEntity({
     idempotencyKey: p.string().columnType('text'),
     requestHash: p.blob(),
     clientIp: p.string().columnType('inet').nullable(),
+    ifPaidLate: p.enum(IF_PAID_LATE).default(IF_PAID_LATE_DEFAULT),
+    /** Raised by the database with every update of the row, whoever sends it. */
+    version: p.integer().default(1),
     createdAt: p.datetime().defaultRaw('now()'),
     changedAt: p.datetime().defaultRaw('now()'),
     items: () => p.oneToMany(HoldItem).mappedBy('hold'),

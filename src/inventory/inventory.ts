@@ -10,6 +10,7 @@ import type { TRANSITIONS } from './hold-states.ts';
 import type { InventoryMetrics } from './inventory.metrics.ts';
 import { type MoveOutcome, moveHold } from './move-hold.ts';
 import { PlaceHold } from './place-hold.ts';
+import { type PlacedIn, placeIn } from './place-in.ts';
 
 /**
  * The inventory kernel.
@@ -47,6 +48,14 @@ export class Inventory {
     const answer = await this.placing.place(claim);
     this.metrics.attempt(claim.kind, answer.outcome);
     return answer;
+  }
+
+  /**
+   * Claims in the caller's transaction, for whoever must take a place and record why at once: see {@link placeIn}. For a buyer use {@link place}, which
+   * combines. After the commit, pass `pools` to {@link tell}.
+   */
+  placeIn(em: EntityManager, claim: ClaimRequest): Promise<PlacedIn> {
+    return placeIn(em, claim);
   }
 
   /** Takes one arrow of a hold's life in the caller's transaction. After its commit, pass `pools` to {@link tell}. */

@@ -1,10 +1,9 @@
 import { type EntityManager, OptimisticLockError } from '@mikro-orm/postgresql';
-import { CompiledQuery, type Transaction } from 'kysely';
 import type { Database } from '../platform/database/database.ts';
 import { SQLSTATE, sqlStateOf } from '../platform/database/sqlstates.ts';
-import type { ClaimAnswer, ClaimRequest, Granted } from './claim.ts';
+import { type ClaimAnswer, type ClaimRequest, type Granted, IF_PAID_LATE_DEFAULT } from './claim.ts';
 import type { ClaimCombiner } from './combine-claims.ts';
-import { CLAIM_HOLDS, claimParameters, type Decision, type PoolRow, readDecision } from './decide-claims.ts';
+import { type Decision, decideIn, type PoolRow } from './decide-claims.ts';
 import { Hold, HoldItem } from './hold.entity.ts';
 import { type Policy, Pool } from './pool.entity.ts';
 
@@ -73,12 +72,7 @@ export class PlaceHold {
   }
 
   private async decideAndWrite(em: EntityManager, claim: ClaimRequest): Promise<Decision> {
-    // Straight through the transaction's connection: the ORM would write the arrays into the text of the statement.
-    const transaction = em.getTransactionContext<Transaction<unknown>>();
-    const result = await transaction?.executeQuery<{ decision: never }>(CompiledQuery.raw(CLAIM_HOLDS, claimParameters([claim], false)));
-    const row = result?.rows[0];
-    if (!row) throw new Error('claim_holds returned no row: run the migrations');
-    const decision = readDecision(row.decision);
+    const decision = await decideIn(em, claim, false);
     const [answer] = decision.answers;
     if (answer?.outcome !== 'GRANTED') return decision;
 
@@ -110,6 +104,8 @@ function holdOf(em: EntityManager, claim: ClaimRequest, granted: Granted): Hold 
     idempotencyKey: claim.idempotencyKey,
     requestHash: claim.requestHash,
     clientIp: claim.clientIp,
+    ifPaidLate: claim.ifPaidLate ?? IF_PAID_LATE_DEFAULT,
+    version: 1,
     createdAt: granted.createdAt,
     changedAt: granted.createdAt,
   });

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { IfPaidLate } from './claim.ts';
 import type { HoldState } from './hold-states.ts';
 
 /** A hold as its readers see it: a hold whose deadline has passed reads EXPIRED, swept or not. */
@@ -11,12 +12,16 @@ export interface HoldView {
   currency: string;
   expiresAt: Date;
   createdAt: Date;
+  ifPaidLate: IfPaidLate;
+  /** Raised by every change of the stored hold. Running out by itself is none: what has run out is tidied later, and raises it then. */
+  version: number;
   /** In the order they were claimed. */
   items: { poolId: string; unitId: string | null; quantity: number }[];
 }
 
 const COLUMNS = `
   h.id, h.kind, h.claimant_id as "claimantId", h.amount_minor as "amountMinor", h.currency, h.expires_at as "expiresAt", h.created_at as "createdAt",
+  h.if_paid_late as "ifPaidLate", h.version,
   case when h.state = 'HELD' and h.expires_at <= clock_timestamp() then 'EXPIRED' else h.state end as state,
   (select json_agg(json_build_object('poolId', i.pool_id, 'unitId', i.unit_id, 'quantity', i.quantity) order by i.position)
    from hold_item i where i.hold_id = h.id) as items`;

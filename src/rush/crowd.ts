@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DocumentNode, print } from 'graphql';
-import { RushEnrollDocument, type RushEnrollMutation, RushPayDocument, type RushPayMutation } from '../../schema/generated/operations.ts';
+import {
+  RushEnrollDocument,
+  type RushEnrollMutation,
+  RushPayDocument,
+  type RushPayMutation,
+  RushPaymentDocument,
+} from '../../schema/generated/operations.ts';
+import { payAs } from '../simulator/customer.ts';
 import { type Answer, Connections, type PreparedRequest } from './connections.ts';
 import { AnswerReader, Counter, merged, type Tally } from './tally.ts';
 import { type Watched, Watcher } from './watcher.ts';
@@ -17,6 +24,8 @@ export interface CrowdPlan {
   connections: number;
   /** Share of the winners who pay. */
   pay: number;
+  /** With whom they pay: a provider the server simulates. */
+  provider: string;
   lockers: boolean;
 }
 
@@ -60,6 +69,7 @@ export class LocalCrowd implements Crowd {
   private readonly connections: Connections;
   private readonly watchers: Watcher[];
   private requests: PreparedRequest[] = [];
+  private readonly atProvider = new Turns(AT_PROVIDER_MAX);
   private isClosed = false;
 
   constructor(plan: CrowdPlan) {
@@ -70,7 +80,9 @@ export class LocalCrowd implements Crowd {
 
   async prepare(): Promise<void> {
     const { lessonId, lockers, accessTokens } = this.plan;
-    this.requests = accessTokens.map((token) => prepared(ENROLL, token, { lessonId, withLocker: lockers, idempotencyKey: randomUUID() }));
+    this.requests = accessTokens.map((token) =>
+      prepared(ENROLL, token, { input: { lessonId, withLocker: lockers, idempotencyKey: randomUUID() } }),
+    );
     // So many handshakes at a time: more would only wait in the backlog of the server's socket.
     for (let first = 0; first < this.watchers.length; first += HANDSHAKES)
       await Promise.all(this.watchers.slice(first, first + HANDSHAKES).map((watcher) => watcher.start()));
@@ -112,10 +124,33 @@ export class LocalCrowd implements Crowd {
   /** Who won pays behind those who clicked before: the connections are shared. */
   private async pay(holdId: string, accessToken: string, scene: Scene): Promise<void> {
     const decidedAt = performance.now();
-    const answer = await this.answerTo(prepared(PAY, accessToken, { holdId, provider: 'SANDBOX', idempotencyKey: randomUUID() }), scene);
-    scene.payments.count(answer && scene.payReader.read(answer), answer ?? NEVER, decidedAt);
-    if (answer) scene.lastPaidAt = answer.endedAt;
+    const { provider } = this.plan;
+    const answer = await this.answerTo(prepared(PAY, accessToken, { input: { holdId, provider, idempotencyKey: randomUUID() } }), scene);
+    const reading = answer && scene.payReader.read(answer);
+    if (!answer || !reading || !('granted' in reading)) return scene.payments.count(reading, answer ?? NEVER, decidedAt);
+
+    const { id, checkout } = reading.granted.payment;
+    if (checkout) {
+      const fields = Object.fromEntries(checkout.fields.map(({ name, value }) => [name, value]));
+      const method = checkout.method === 'POST' ? 'POST' : 'GET';
+      // Whoever cannot reach the provider's page has not paid; what became of it is read below like everybody's.
+      await this.atProvider.run(() => payAs({ url: checkout.url, method, fields }, 'approve')).catch(() => scene.transportFailures++);
+    }
+    const state = await this.outcomeOf(id, accessToken, scene);
+    const paidAt = performance.now();
+    scene.payments.count(state === 'APPROVED' ? reading : { refused: state }, { sentAt: answer.sentAt, endedAt: paidAt }, decidedAt);
+    scene.lastPaidAt = paidAt;
     this.progress.paid = scene.payments.granted;
+  }
+
+  /** The state of a payment once it is known; PENDING when it stays unknown. */
+  private async outcomeOf(id: string, accessToken: string, scene: Scene): Promise<string> {
+    for (let look = 1; ; look++) {
+      const answer = await this.answerTo(prepared(PAYMENT, accessToken, { id }), scene);
+      const state = answer && /"state":"([A-Z]+)"/.exec(answer.body)?.[1];
+      if ((state && state !== 'PENDING') || look === LOOKS_MAX || this.isClosed) return state ?? 'UNKNOWN';
+      await delay(TRY_AGAIN_MS, undefined, { ref: false });
+    }
   }
 
   /** The answer, after as many attempts with the same idempotency key as it takes; undefined when there is none. */
@@ -128,6 +163,28 @@ export class LocalCrowd implements Crowd {
       if (isFinal || attempt === ATTEMPTS_MAX) return answer;
       await delay(TRY_AGAIN_MS, undefined, { ref: false });
       scene.sentAgain++;
+    }
+  }
+}
+
+/** Lets so many run at once, the others in the order they came. */
+class Turns {
+  private readonly waiting: (() => void)[] = [];
+  private free: number;
+
+  constructor(most: number) {
+    this.free = most;
+  }
+
+  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.free > 0) this.free--;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free++;
     }
   }
 }
@@ -197,6 +254,9 @@ const ATTEMPTS_MAX = 10;
 /** What `BusyError.retryAfterSeconds` says. */
 const TRY_AGAIN_MS = 1_000;
 const BUSY = '"__typename":"BusyError"';
+/** So many browsers at the provider's pages at once: each opens connections of its own. */
+const AT_PROVIDER_MAX = 32;
+const LOOKS_MAX = 60;
 const NEVER = { sentAt: 0, endedAt: 0 };
 
 type EnrollSuccess = Extract<RushEnrollMutation['enroll'], { __typename: 'EnrollSuccess' }>;
@@ -206,10 +266,11 @@ type PaySuccess = Extract<RushPayMutation['preparePayment'], { __typename: 'Prep
 const textOf = (document: DocumentNode) => print(document).replace(/\s+/g, ' ');
 const ENROLL = textOf(RushEnrollDocument);
 const PAY = textOf(RushPayDocument);
+const PAYMENT = textOf(RushPaymentDocument);
 
-const prepared = (query: string, accessToken: string, input: object): PreparedRequest => ({
+const prepared = (query: string, accessToken: string, variables: object): PreparedRequest => ({
   headers: ['content-type', 'application/json', 'authorization', `Bearer ${accessToken}`],
-  body: Buffer.from(JSON.stringify({ query, variables: { input } })),
+  body: Buffer.from(JSON.stringify({ query, variables })),
 });
 
 const atEpoch = (now: number | null) => (now === null ? null : performance.timeOrigin + now);

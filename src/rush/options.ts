@@ -61,7 +61,7 @@ Usage: npm run rush -- [options]
   --places N             places there are, 0 to 100,000
   --watchers N           of them watch over WebSocket meanwhile; default ${WATCHERS}, at most --members
   --connections N        HTTP keep-alive connections they share, 1 to 10,000; default ${CONNECTIONS}, at most --members
-  --pay SHARE            of the winners pay, with the payment provider without money, 0 to 1; default 0.5
+  --pay SHARE            of the winners pay, with a simulated payment provider, 0 to 1; default 0.5
   --lockers              everybody asks for a locker too
   --policy POLICY        of the lesson: PESSIMISTIC (default) or OPTIMISTIC
   --processes N          processes that play the members, 1 to 16; default 1

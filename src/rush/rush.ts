@@ -49,10 +49,10 @@ export async function holdRush(options: RushOptions, { environment, bar, signal 
   });
   const accessTokens = await bar.during('Members', step(making), () => ({ done: made, total: options.members }));
   const lessonId = await step(stage.makeLesson());
+  const provider = options.pay > 0 ? await step(stage.provider()) : '';
   const { watchers, connections, pay, lockers } = options;
-  const crowd = ending.adopt(crowdOf({ origin, lessonId, accessTokens, watchers, connections, pay, lockers }, options.processes), (one) =>
-    one.close(),
-  );
+  const plan = { origin, lessonId, accessTokens, watchers, connections, pay, provider, lockers };
+  const crowd = ending.adopt(crowdOf(plan, options.processes), (one) => one.close());
   await step(crowd.prepare());
 
   const before = await step(api.metrics(options.metricsToken));

@@ -7,6 +7,7 @@ import {
   RushLessonStateDocument,
   RushLockerCapacityDocument,
   RushLockersDocument,
+  RushProvidersDocument,
   RushSignInDocument,
   RushSignOutDocument,
 } from '../../schema/generated/operations.ts';
@@ -43,6 +44,15 @@ export class Stage {
     const { signIn } = await this.api.call(RushSignInDocument, { input: admin });
     if (signIn?.__typename === 'SignInSuccess') this.accessToken = signIn.tokens.accessToken;
     else throw new SetupError(`${admin.email} cannot sign in: ${signIn?.message ?? 'no answer'} Give --admin-email and --admin-password.`);
+  }
+
+  /** The provider the winners pay with: the first that the server offers. */
+  async provider(): Promise<string> {
+    const { paymentProviders } = await this.api.call(RushProvidersDocument, {});
+    const [provider] = paymentProviders;
+    if (!provider)
+      throw new SetupError('This server offers no payment provider: start it with PAYMENT_SIMULATOR=on, or rush with --pay 0.');
+    return provider;
   }
 
   /** Makes members and answers the access token of each. `made` hears how many there are. */

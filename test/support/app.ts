@@ -3,11 +3,13 @@ import { Writable } from 'node:stream';
 import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { type App, buildApp } from '../../src/app.ts';
+import { type App, type AppOptions, buildApp } from '../../src/app.ts';
 import { type Environment, parseArguments, readConfig } from '../../src/config.ts';
 import { AccessTokens, RehearsalMembers } from '../../src/features/accounts/index.ts';
 import { features } from '../../src/features/index.ts';
+import type { ProviderSettings } from '../../src/features/payments/index.ts';
 import { parseNodeId, toNodeId } from '../../src/platform/graphql/node-ids.ts';
+import { Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { TestClient } from './client.ts';
 import { testDatabaseUrl } from './database.ts';
 import { query } from './sql.ts';
@@ -191,6 +193,8 @@ export class TestApp extends TestStage implements AsyncDisposable {
     readonly registry: Registry,
     /** What was logged, as objects. */
     readonly logged: Record<string, unknown>[],
+    /** The payment providers it uses. */
+    readonly simulator: Simulator,
     private readonly end: () => Promise<void>,
   ) {
     super(url, databaseUrl);
@@ -215,6 +219,12 @@ export interface TestAppOptions {
   redisUrl?: string;
   /** A second node on the database of the first, which alone drops it. */
   databaseUrl?: string;
+  /** The simulator of another node, or how to start one. */
+  simulator?: Simulator | SimulatorOptions;
+  /** What the application is told of the providers; the simulator's own settings unless said otherwise. */
+  providers?: ProviderSettings;
+  /** More features, as in `AppOptions`. */
+  extra?: NonNullable<AppOptions['extra']>;
 }
 
 /** The environment of a test server, in this process or in another one. */
@@ -228,6 +238,10 @@ export const testEnvironment = (databaseUrl: string, environment: Environment = 
   GRAPHIQL: 'off',
   SEED: 'off',
   REHEARSALS: 'on',
+  PAYMENT_CONNECT_TIMEOUT_MS: '500',
+  PAYMENT_ANSWER_TIMEOUT_MS: '500',
+  PAYMENT_LOOK_AGAIN_SECONDS: '1',
+  RECONCILE_SECONDS: '1',
   ...environment,
 });
 
@@ -244,8 +258,24 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     { level: config.log.level },
     new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(String(line)))) }),
   );
-  const app = await buildApp({ databaseUrl, config, logger, registry });
-  return new TestApp(await app.listen(), databaseUrl, app, registry, logged, drop);
+  const simulator = options.simulator instanceof Simulator ? options.simulator : await Simulator.start(options.simulator);
+  const offersPayments = environment.PAYMENT_SIMULATOR !== 'off';
+  const app = await buildApp({
+    databaseUrl,
+    config,
+    logger,
+    registry,
+    ...(offersPayments && { providers: options.providers ?? simulator.settings }),
+    ...(options.extra && { extra: options.extra }),
+  });
+  const url = await app.listen();
+  for (const provider of ['TOSS', 'PORTONE', 'KISPG'] as const)
+    simulator.registerWebhook(provider, `${url}/webhooks/${provider.toLowerCase()}`);
+  const end = async () => {
+    if (simulator !== options.simulator) await simulator.close();
+    await drop();
+  };
+  return new TestApp(url, databaseUrl, app, registry, logged, simulator, end);
 }
 
 /** Any number nobody else takes an advisory lock on. */

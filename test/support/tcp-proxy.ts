@@ -9,6 +9,9 @@ export interface TcpProxy extends AsyncDisposable {
   swallowAnswers(): void;
   /** Cuts every connection; new ones work again. */
   cut(): void;
+  /** Cuts every connection and refuses new ones, until `accept`. */
+  refuse(): Promise<void>;
+  accept(): Promise<void>;
 }
 
 export async function tcpProxy(serverUrl: string): Promise<TcpProxy> {
@@ -43,8 +46,18 @@ export async function tcpProxy(serverUrl: string): Promise<TcpProxy> {
       isSwallowing = true;
     },
     cut,
+    refuse: async () => {
+      cut();
+      listener.close();
+      await once(listener, 'close');
+    },
+    accept: async () => {
+      listener.listen(Number(url.port), '127.0.0.1');
+      await once(listener, 'listening');
+    },
     async [Symbol.asyncDispose]() {
       cut();
+      if (!listener.listening) return;
       listener.close();
       await once(listener, 'close');
     },

@@ -1,11 +1,26 @@
 import type { Feature } from '../feature.ts';
-import { BookingsResolver, PreparePaymentSuccessResolver } from './bookings.resolver.ts';
+import {
+  BookingChangeResolver,
+  BookingsResolver,
+  PreparePaymentSuccessResolver,
+  ReconciliationItemResolver,
+  ReconciliationResolver,
+} from './bookings.resolver.ts';
 import type { BookingsService } from './bookings.service.ts';
 
 /** Binds holds to payments. The only folder that touches both. */
-export const bookings: Feature = { name: 'bookings', resolvers: [BookingsResolver, PreparePaymentSuccessResolver] };
+export const bookings: Feature = {
+  name: 'bookings',
+  resolvers: [BookingsResolver, PreparePaymentSuccessResolver, BookingChangeResolver, ReconciliationResolver, ReconciliationItemResolver],
+};
 
-export const bookingsResolvers = (bookingsService: BookingsService): object[] => [new BookingsResolver(bookingsService)];
+export const bookingsResolvers = (bookingsService: BookingsService): object[] => [
+  new BookingsResolver(bookingsService),
+  new ReconciliationResolver(bookingsService),
+];
 
-export { type AddSettleJob, BookingsService } from './bookings.service.ts';
-export { addSettleJob, settlePaymentTask } from './bookings.tasks.ts';
+export { registerBookingsHttp } from './bookings.http.ts';
+export { BookingsService } from './bookings.service.ts';
+export type { FollowUp } from './conclusions.ts';
+export { type BookingState, bookingStates, reviveBooking, sameBooking } from './live-bookings.ts';
+export { WAYPOINTS, type Waypoint } from './waypoints.ts';

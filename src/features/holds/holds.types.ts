@@ -1,5 +1,6 @@
 import { Field, ID, Int, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import type { Availability } from '../../inventory/availability.ts';
+import { IF_PAID_LATE, type IfPaidLate } from '../../inventory/claim.ts';
 import { HOLD_STATES, type HoldState } from '../../inventory/hold-states.ts';
 import { kindOf } from '../../inventory/kind.ts';
 import type { HoldView } from '../../inventory/read-holds.ts';
@@ -22,6 +23,21 @@ registerEnumType(HoldStateEnum, {
   },
 });
 
+export const LatePaymentChoiceEnum = enumOf(IF_PAID_LATE);
+
+registerEnumType(LatePaymentChoiceEnum, {
+  name: 'LatePaymentChoice',
+  description:
+    'What happens if your payment comes through only after the place was given up: your bank took too long, or the connection broke.',
+  valuesConfig: {
+    SAME_OR_EQUAL: {
+      description: 'You get the same again if it is still free, else an equal one at the same price, else all your money back.',
+    },
+    SAME: { description: 'You get the same again if it is still free, else all your money back.' },
+    REFUND: { description: 'You get all your money back, even if the same is still free.' },
+  },
+});
+
 @InterfaceType('Hold', {
   description: 'Something limited that is kept for one member until a deadline. Only that member (and administrators) may read it.',
   resolveType: (hold: HoldView) => kindOf(hold.kind).holdType ?? undefined,
@@ -41,6 +57,12 @@ export abstract class HoldType {
 
   @Field(() => Date, { description: 'When it was placed.' })
   createdAt!: Date;
+
+  @Field(() => LatePaymentChoiceEnum, { description: 'What was chosen for a payment that comes through too late.' })
+  ifPaidLate!: IfPaidLate;
+
+  @Field(() => Int, { description: 'Grows with every change: of two states of one hold the one with the larger version is newer.' })
+  version!: number;
 }
 
 /** The opaque id of a hold, of its concrete type. */

@@ -18,6 +18,7 @@ export const lessonsResolvers = (lessonsService: LessonsService): object[] => [
   new resolvers.NoPlaceLeftErrorResolver(lessonsService),
 ];
 
+export { lessonProduct } from './lesson.product.ts';
 export { instructorById, lessonById, lockerStockById } from './lessons.loaders.ts';
 export { seedLessons } from './lessons.seed.ts';
 export { LessonsService } from './lessons.service.ts';

@@ -1,5 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { GENDERS } from '../accounts/index.ts';
+import type { CancellationStep } from '../holds/index.ts';
 
 export const LEVELS = ['BEGINNER', 'INTERMEDIATE', 'ADVANCED', 'MASTERS', 'AQUA_AEROBICS'] as const;
 export type Level = (typeof LEVELS)[number];
@@ -34,6 +35,8 @@ export const LessonSchema = defineEntity({
     endsAt: p.string().columnType('char(5)'),
     lane: p.integer(),
     instructorId: p.uuid(),
+    /** From the longest notice to the shortest, at most 5 steps; the start is that of its first session. */
+    cancellation: p.json<CancellationStep[]>(),
     createdAt: p.datetime().defaultRaw('now()'),
   },
 });

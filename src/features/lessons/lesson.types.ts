@@ -6,7 +6,7 @@ import { Node } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
-import { AvailabilityType } from '../holds/index.ts';
+import { AvailabilityType, type CancellationStep, CancellationStepType } from '../holds/index.ts';
 import { LEVELS, type Lesson, type Level, type LockerStock, WEEKDAYS, type Weekday } from './lesson.entity.ts';
 
 export const LevelEnum = enumOf(LEVELS);
@@ -48,7 +48,9 @@ export class LessonSessionType {
 }
 
 @ObjectType('Lesson', { implements: Node, description: 'A swimming course of one month on fixed weekdays. Times are in Asia/Seoul.' })
-export class LessonType implements Pick<Lesson, 'title' | 'level' | 'month' | 'weekdays' | 'startsAt' | 'endsAt' | 'lane'> {
+export class LessonType
+  implements Pick<Lesson, 'title' | 'level' | 'month' | 'weekdays' | 'startsAt' | 'endsAt' | 'lane' | 'cancellation'>
+{
   @Field(() => ID, { description: 'The opaque id.' })
   id!: string;
 
@@ -96,6 +98,14 @@ export class LessonType implements Pick<Lesson, 'title' | 'level' | 'month' | 'w
   @Price(1, { size: 31 })
   @Field(() => [LessonSessionType], { description: 'Every session of the month in order, at most 31.' })
   sessions?: LessonSessionType[];
+
+  @Price(1, { size: 5 })
+  @Field(() => [CancellationStepType], {
+    description:
+      'What you get back when you cancel after paying, from the longest notice to the shortest, at most 5 steps. The start is that of the first session. ' +
+      'Empty: what is paid cannot be cancelled. A payment keeps the policy it was begun under.',
+  })
+  cancellation!: CancellationStep[];
 }
 
 @ObjectType('LockerStock', { implements: Node, description: 'The lockers of one changing room for one month.' })

@@ -1,8 +1,10 @@
 import { Field, ID, InputType, Int, registerEnumType } from 'type-graphql';
+import type { IfPaidLate } from '../../inventory/claim.ts';
 import { POLICIES, type Policy } from '../../inventory/pool.entity.ts';
 import { enumOf } from '../../platform/graphql/enums.ts';
 import { LocalTime, YearMonth } from '../../platform/graphql/scalars.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
+import { CancellationStepInput, LatePaymentChoiceEnum } from '../holds/index.ts';
 import type { Level, Weekday } from './lesson.entity.ts';
 import { LevelEnum, WeekdayEnum } from './lesson.types.ts';
 
@@ -38,6 +40,14 @@ export class EnrollInput {
 
   @Field(() => Boolean, { defaultValue: false, description: "Take a locker of your gender's changing room along. Both or nothing." })
   withLocker!: boolean;
+
+  @Field(() => LatePaymentChoiceEnum, {
+    defaultValue: 'SAME_OR_EQUAL',
+    description:
+      'What happens if your payment comes through only after the place was given up. An equal lesson has the same title, level, month and price, and may be ' +
+      'on other days or at another time; a locker stays as it is. It cannot be changed later.',
+  })
+  ifPaidLate!: IfPaidLate;
 
   @Field(() => String, {
     description:
@@ -90,6 +100,14 @@ export class CreateLessonInput {
   @Field(() => Date, { nullable: true, description: 'When enrolment closes. Null: it does not close by itself.' })
   onSaleUntil?: Date | null;
 
+  @Field(() => [CancellationStepInput], {
+    nullable: true,
+    description:
+      'What goes back when a paid enrolment is cancelled, at most 5 steps in any order, counted from the first session. ' +
+      'Absent or null: everything until the first session starts. Empty: nothing, it cannot be cancelled.',
+  })
+  cancellation?: CancellationStepInput[] | null;
+
   @Field(() => String, {
     description: 'Made by you before the first try, 1 to 200 visible ASCII characters: a double-submitted form makes one lesson.',
   })
@@ -123,6 +141,14 @@ export class UpdateLessonInput {
 
   @Field(() => Date, { nullable: true, description: 'When enrolment closes; null: it does not close by itself.' })
   onSaleUntil?: Date | null;
+
+  @Field(() => [CancellationStepInput], {
+    nullable: true,
+    description:
+      'Another cancellation policy, at most 5 steps in any order. Empty: paid enrolments cannot be cancelled. ' +
+      'Payments that have begun keep the policy they were begun under.',
+  })
+  cancellation?: CancellationStepInput[] | null;
 }
 
 @InputType('ChangeLessonCapacityInput', { description: 'A new number of places.' })

@@ -216,8 +216,7 @@ export class LessonsResolver {
     const { memberId } = viewerOf(context);
     const result = await this.lessonsService.enroll(
       { memberId, gender: async () => genderOf(context, memberId), clientIp: context.clientIp },
-      uuidOf(input.lessonId, 'Lesson'),
-      input.withLocker,
+      { lessonId: uuidOf(input.lessonId, 'Lesson'), withLocker: input.withLocker, ifPaidLate: input.ifPaidLate },
       checkedIdempotencyKey(input.idempotencyKey),
     );
     return result instanceof Refusal ? result : new EnrollSuccess(result);

@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database/database.ts';
 import { GENDERS } from '../accounts/index.ts';
+import type { CancellationPolicy } from '../holds/index.ts';
 import type { Level, Weekday } from './lesson.entity.ts';
 import { insertLesson, lockerStockFor } from './lessons.service.ts';
 
@@ -12,6 +13,16 @@ const WEEKEND: Weekday[] = ['SATURDAY', 'SUNDAY'];
 
 /** title, level, weekdays, starts, ends, lane, capacity, won, scarce */
 type Row = [string, Level, Weekday[], string, string, number, number, number, boolean?];
+
+/** As municipal pools promise it. A place in a scarce lesson must come back early enough for somebody else to take it. */
+const CANCELLATION: CancellationPolicy = [
+  { hoursBefore: 72, percent: 100 },
+  { hoursBefore: 0, percent: 50 },
+];
+const SCARCE_CANCELLATION: CancellationPolicy = [
+  { hoursBefore: 168, percent: 100 },
+  { hoursBefore: 24, percent: 50 },
+];
 
 /** One month of a municipal pool, from the dawn classes to the late ones. The three scarce ones are gone in seconds every month. */
 const TIMETABLE: Row[] = [
@@ -73,6 +84,7 @@ export async function seedLessons(database: Database, monthlyLessonsMax: number,
             policy: isScarce ? 'PESSIMISTIC' : 'OPTIMISTIC',
             onSaleFrom,
             onSaleUntil: null,
+            cancellation: [...(isScarce ? SCARCE_CANCELLATION : CANCELLATION)],
             monthlyLessonsMax,
           });
       }

@@ -1,12 +1,12 @@
 import { type EntityManager, wrap } from '@mikro-orm/postgresql';
-import type { ClaimAnswer, ClaimRequest } from '../../inventory/claim.ts';
+import { type ClaimAnswer, type ClaimRequest, IF_PAID_LATE_DEFAULT, type IfPaidLate } from '../../inventory/claim.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { countHoldsOfClaimant, type HoldView, holdsByIds, holdsOfClaimant, liveHoldsOf } from '../../inventory/read-holds.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { IdempotencyKeyReusedError, idempotently, requestHash } from '../../platform/idempotency/index.ts';
 import type { Refusal } from '../../platform/refusal.ts';
 import type { Gender } from '../accounts/index.ts';
-import { BusyError } from '../holds/index.ts';
+import { BusyError, type CancellationStep, cancellationProblem, earliestFirst, FREE_UNTIL_START } from '../holds/index.ts';
 import { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { lessonKind, lockerKind } from './lesson.kind.ts';
 import {
@@ -36,6 +36,13 @@ export interface Enroller {
   clientIp: string;
 }
 
+/** What somebody enrols in. */
+export interface Enrolling {
+  lessonId: string;
+  withLocker: boolean;
+  ifPaidLate: IfPaidLate;
+}
+
 export class LessonsService {
   /** Lesson and gender → the pool of lockers. Neither the month of a lesson nor the pool of a stock ever changes. */
   private readonly lockerPools = new Map<string, string>();
@@ -48,7 +55,8 @@ export class LessonsService {
   ) {}
 
   /** Takes a place, and a locker if asked, in one hold. */
-  async enroll(enroller: Enroller, lessonId: string, withLocker: boolean, idempotencyKey: string): Promise<HoldView | Refusal> {
+  async enroll(enroller: Enroller, enrolling: Enrolling, idempotencyKey: string): Promise<HoldView | Refusal> {
+    const { lessonId, withLocker, ifPaidLate } = enrolling;
     const items = [{ kind: lessonKind.name, poolId: lessonId, unitId: null, quantity: 1 }];
     let gender: Gender | null = null;
     if (withLocker) {
@@ -63,13 +71,14 @@ export class LessonsService {
       kind: lessonKind.name,
       claimantId: enroller.memberId,
       idempotencyKey,
-      requestHash: requestHash('enroll', { lessonId, withLocker }),
+      requestHash: requestHash('enroll', requestOf(enrolling)),
       clientIp: enroller.clientIp,
+      ifPaidLate,
       items,
     };
     const answer = await this.inventory.place(claim);
     if (answer.outcome === 'GRANTED')
-      return { ...answer, id: answer.holdId, kind: claim.kind, claimantId: claim.claimantId, state: 'HELD', items };
+      return { ...answer, id: answer.holdId, kind: claim.kind, claimantId: claim.claimantId, state: 'HELD', ifPaidLate, version: 1, items };
     if (answer.outcome === 'REPLAYED') return (await holdsByIds(this.database.pool, [answer.holdId]))[0] ?? new LessonNotFoundError();
     return this.refusalOf(answer, lessonId, gender);
   }
@@ -214,6 +223,7 @@ export class LessonsService {
         wrap(lesson).assign(
           withoutAbsent({ title: change.title?.trim(), lane: change.lane ?? undefined, instructorId: change.instructorId ?? undefined }),
         );
+        if (change.cancellation) lesson.cancellation = earliestFirst(change.cancellation);
         // The pool is written by one guarded statement: its counters belong to the claims that run meanwhile.
         const [window] = await em.execute<{ opens_at: unknown }[]>(
           `update pool set price_minor = coalesce(?, price_minor), policy = coalesce(?, policy),
@@ -272,6 +282,13 @@ export class LessonsService {
   }
 }
 
+/** The default is left out: so keys that were used before there was a choice, and by clients who do not know of it, name the same request. */
+const requestOf = ({ lessonId, withLocker, ifPaidLate }: Enrolling) => ({
+  lessonId,
+  withLocker,
+  ...(ifPaidLate === IF_PAID_LATE_DEFAULT ? {} : { ifPaidLate }),
+});
+
 const withoutAbsent = <T extends object>(values: T) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
@@ -301,9 +318,10 @@ function problemWith(
     priceMinor?: number | null;
     onSaleFrom?: Date | null;
     onSaleUntil?: Date | null;
+    cancellation?: readonly CancellationStep[] | null;
   },
 ): LessonInputError | undefined {
-  const { title, lane, priceMinor, capacity, weekdays, startsAt, endsAt, onSaleFrom, onSaleUntil } = input;
+  const { title, lane, priceMinor, capacity, weekdays, startsAt, endsAt, onSaleFrom, onSaleUntil, cancellation } = input;
   const outside = (value: number | null | undefined, min: number, max: number) => value != null && (value < min || value > max);
   if (title != null && (title.trim().length === 0 || title.length > 200))
     return new LessonInputError('title', 'The title must have 1 to 200 characters.', '제목은 1자 이상 200자 이하여야 합니다.');
@@ -325,6 +343,8 @@ function problemWith(
       '종료 시각은 시작 시각보다 늦어야 합니다.',
     );
   if (onSaleFrom && onSaleUntil && onSaleFrom > onSaleUntil) return windowError();
+  const wrongPolicy = cancellation && cancellationProblem(cancellation);
+  if (wrongPolicy) return new LessonInputError('cancellation', wrongPolicy.en, wrongPolicy.ko);
   return undefined;
 }
 
@@ -351,7 +371,8 @@ export async function insertLesson(
   );
   const id = pool?.id as string;
   const { title, level, month, weekdays, startsAt, endsAt, lane, instructorId } = lesson;
-  em.create(Lesson, { id, title: title.trim(), level, month, weekdays, startsAt, endsAt, lane, instructorId });
+  const cancellation = earliestFirst(lesson.cancellation ?? FREE_UNTIL_START);
+  em.create(Lesson, { id, title: title.trim(), level, month, weekdays, startsAt, endsAt, lane, instructorId, cancellation });
   await em.flush();
   return id;
 }

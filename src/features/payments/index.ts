@@ -1,30 +1,27 @@
+import type pg from 'pg';
+import { ledgerChecks } from '../../ledger/ledger.checks.ts';
 import type { Feature } from '../feature.ts';
 import { PaymentSchema } from './payment.entity.ts';
-import { PaymentsResolver } from './payments.resolver.ts';
+import type { ProviderName } from './payment-provider.ts';
+import { paymentsChecks } from './payments.checks.ts';
+import { PaymentsResolver, RefundResolver } from './payments.resolver.ts';
+import { RefundSchema } from './refund.entity.ts';
 
-/** Payments and the seam to the providers. */
+/** Payments, refunds, and the adapters of the providers. */
 export const payments: Feature = {
   name: 'payments',
-  entities: [PaymentSchema],
-  resolvers: [PaymentsResolver],
-  checks: [
-    {
-      name: 'payment-agrees-with-hold',
-      promise: 'A confirmed hold has an approved payment, a returned one has its money back, and no money is kept for a hold that is gone.',
-      sql: `
-        select h.id, h.state, p.state as payment from hold h left join payment p on p.hold_id = h.id
-        where h.state = 'CONFIRMED' and p.state not in ('APPROVED', 'REFUNDING')
-           or h.state = 'CONFIRMED' and p.id is null
-           or h.state = 'RETURNED' and p.state is distinct from 'REFUNDED'
-           or h.state = 'PAYING' and p.state is distinct from 'PENDING'
-           or h.state in ('HELD', 'EXPIRED') and p.id is not null
-           or h.state = 'RELEASED' and p.id is not null and p.state <> 'REFUSED'`,
-    },
-  ],
+  entities: [PaymentSchema, RefundSchema],
+  resolvers: [PaymentsResolver, RefundResolver],
+  checks: [...paymentsChecks, ...ledgerChecks],
 };
 
-export { Payment, type PaymentState } from './payment.entity.ts';
-export { PaymentProviderEnum, PaymentType, SandboxOutcomeEnum } from './payment.types.ts';
-export type { PaymentOrder, PaymentProvider, ProviderAnswer } from './payment-provider.ts';
+export const paymentsResolvers = (pool: pg.Pool, offered: readonly ProviderName[]): object[] => [new PaymentsResolver(pool, offered)];
+
+export type { Exchange, Operation, OutcomeClass, RecordExchange } from './exchange.ts';
+export { ExchangeLog } from './exchange-log.ts';
+export { type AbandonCause, type LateOutcome, Payment, type PaymentState } from './payment.entity.ts';
+export { PaymentProviderEnum, PaymentStateEnum, PaymentType, RefundType } from './payment.types.ts';
+export * from './payment-provider.ts';
 export { visiblePayment } from './payments.resolver.ts';
-export { type SandboxOutcome, SandboxProvider } from './sandbox.ts';
+export { type ProviderSettings, type ProviderTimeouts, paymentProviders } from './providers/index.ts';
+export { Refund, type RefundCause, type RefundState } from './refund.entity.ts';

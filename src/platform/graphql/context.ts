@@ -28,4 +28,6 @@ export interface RequestContext {
   readonly em: EntityManager;
   /** Loaders of this request, made at first use by `loaderOf`. */
   readonly loaders: Map<symbol, unknown>;
+  /** Follows live objects for a personal subscription: those of the source that is named like its field. Check first whether the viewer may. */
+  watch(source: string, ids: readonly string[]): AsyncIterableIterator<unknown>;
 }

@@ -1,0 +1,29 @@
+import type pg from 'pg';
+import type { ClaimItem, IfPaidLate } from '../../inventory/claim.ts';
+import type { HoldState } from '../../inventory/hold-states.ts';
+
+/** What a payment needs to know of its hold. */
+export interface BookedHold {
+  id: string;
+  kind: string;
+  claimantId: string;
+  /** A hold whose deadline has passed reads EXPIRED. */
+  state: HoldState;
+  amountMinor: number;
+  currency: string;
+  ifPaidLate: IfPaidLate;
+  items: ClaimItem[];
+}
+
+/** One statement; null for an id that is no hold. */
+export async function bookedHold(pool: pg.Pool, id: string): Promise<BookedHold | null> {
+  const { rows } = await pool.query({ name: 'booked_hold', text: BOOKED_HOLD, values: [id] });
+  return rows[0] ? { ...rows[0], amountMinor: Number(rows[0].amountMinor) } : null;
+}
+
+const BOOKED_HOLD = `
+  select h.id, h.kind, h.claimant_id as "claimantId", h.amount_minor as "amountMinor", h.currency, h.if_paid_late as "ifPaidLate",
+    case when h.state = 'HELD' and h.expires_at <= clock_timestamp() then 'EXPIRED' else h.state end as state,
+    (select json_agg(json_build_object('kind', p.kind, 'poolId', i.pool_id, 'unitId', i.unit_id, 'quantity', i.quantity) order by i.position)
+     from hold_item i join pool p on p.id = i.pool_id where i.hold_id = h.id) as items
+  from hold h where h.id = $1`;

@@ -1,0 +1,84 @@
+import type { Inventory } from '../../inventory/inventory.ts';
+import { type HoldView, holdsByIds } from '../../inventory/read-holds.ts';
+import type { Database } from '../../platform/database/database.ts';
+import type { Locale } from '../../platform/locale.ts';
+import { Refusal } from '../../platform/refusal.ts';
+import { HoldNotFoundError, HoldNotOpenError, refundPercent } from '../holds/index.ts';
+import type { Payment } from '../payments/index.ts';
+import { bookedHold } from './booked-hold.ts';
+import { CancellationClosedError } from './bookings.errors.ts';
+import type { Conclusions, Told } from './conclusions.ts';
+import { databaseNow, type PaymentSaga } from './payment-saga.ts';
+import { lockCurrent, refusalOf } from './prepare-payment.ts';
+import type { ReachWaypoint } from './waypoints.ts';
+
+export interface CancelParts {
+  database: Database;
+  inventory: Inventory;
+  saga: PaymentSaga;
+  conclusions: Conclusions;
+  tell(told: Told): void;
+  reached: ReachWaypoint;
+}
+
+const CANCELLED = { en: 'Cancelled by the member', ko: '회원 취소' } as const satisfies Record<Locale, string>;
+
+/** Nothing to give up, or it is being given up already. */
+const NOTHING: Told = { pools: [], holdIds: [] };
+
+/** Gives up what a member holds: unpaid at once, paid with the share of the price that the cancellation policy gives back. */
+export class CancelBooking {
+  constructor(private readonly parts: CancelParts) {}
+
+  /** Repeating it, also at once, has one effect and the same answer. While the provider has not answered the hold still reads CONFIRMED. */
+  async cancel(memberId: string, holdId: string): Promise<HoldView | Refusal> {
+    const hold = await bookedHold(this.parts.database.pool, holdId);
+    if (!hold || hold.claimantId !== memberId) return new HoldNotFoundError();
+    const result = await this.parts.database.transact<{ told: Told; payment: Payment | null } | Refusal>(
+      async (em) => {
+        const payment = await lockCurrent(em, holdId);
+        if (!payment) {
+          const moved = await this.parts.inventory.move(em, 'release', holdId, memberId);
+          if (moved.outcome === 'NOT_FOUND') return new HoldNotFoundError();
+          // It began to be paid between the two statements: whoever presses again sees how that goes.
+          if (moved.outcome === 'EXPIRED' || moved.outcome === 'PAYING' || moved.outcome === 'CONFIRMED') return refusalOf(moved.outcome);
+          return { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] }, payment };
+        }
+        const now = await databaseNow(em);
+        switch (payment.state) {
+          case 'PENDING': {
+            const isUnderWay = payment.customerAuthorization || payment.approvingAt || (payment.busyUntil && payment.busyUntil > now);
+            if (isUnderWay) return new HoldNotOpenError('PAYING');
+            return { told: await this.parts.conclusions.abandoned(em, payment, 'GIVEN_UP'), payment };
+          }
+          case 'APPROVED': {
+            const percent = refundPercent(payment.cancellation, payment.startsAt ?? null, now);
+            if (percent === 0) return new CancellationClosedError(payment.cancellation, payment.startsAt ?? null);
+            const amountMinor = Math.floor((payment.capturedMinor * percent) / 100) - payment.refundedMinor;
+            if (amountMinor <= 0) return { told: await this.parts.conclusions.returnedWithoutMoney(em, payment), payment };
+            this.parts.conclusions.openRefund(em, payment, {
+              amountMinor,
+              cause: 'CANCELLED',
+              reason: CANCELLED[payment.locale],
+              givesBack: true,
+            });
+            return { told: { pools: [], holdIds: [holdId], goesOn: true }, payment };
+          }
+          case 'REFUNDING':
+          case 'REFUNDED':
+            return { told: NOTHING, payment };
+          default:
+            throw new Error(`The current payment ${payment.id} of hold ${holdId} is ${payment.state}.`);
+        }
+      },
+      { name: 'cancel-booking' },
+    );
+    if (result instanceof Refusal) return result;
+    this.parts.tell(result.told);
+    if (result.told.goesOn && result.payment) {
+      this.parts.reached('refund-opened');
+      await this.parts.saga.advance(result.payment.id);
+    }
+    return (await holdsByIds(this.parts.database.pool, [holdId]))[0] ?? new HoldNotFoundError();
+  }
+}

@@ -1,0 +1,451 @@
+import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
+import type { Logger } from 'pino';
+import type { Inventory } from '../../inventory/inventory.ts';
+import type { Database } from '../../platform/database/database.ts';
+import {
+  type Approved,
+  type Authorization,
+  type Found,
+  Payment,
+  type PaymentOrder,
+  type PaymentProvider,
+  type ProviderName,
+  Refund,
+  type Refunded,
+  type ReturnRequest,
+  type Voided,
+} from '../payments/index.ts';
+import type { Conclusions, Told } from './conclusions.ts';
+import { isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
+import type { ReachWaypoint } from './waypoints.ts';
+
+export interface SagaOptions {
+  /** How long a customer has to pay, from the moment the deadline of the hold stops. */
+  paymentSeconds: number;
+  /** How long one call of a provider can take at most: so long nobody else asks for the same payment. */
+  callSeconds: number;
+  /** The pause after the first answer that says nothing; each further one is twice as long, up to 5 minutes. */
+  lookAgainSeconds: number;
+}
+
+export interface SagaParts {
+  database: Database;
+  inventory: Inventory;
+  providers: ReadonlyMap<ProviderName, PaymentProvider>;
+  conclusions: Conclusions;
+  /** The addresses the provider sends the browser to. */
+  returnUrlsOf(paymentId: string): PaymentOrder['returnUrls'];
+  /** Tells the watchers of these holds, after a commit. */
+  tell(holdIds: readonly string[]): void;
+  reached: ReachWaypoint;
+  logger: Logger;
+}
+
+/** Why a payment is looked at now. */
+export interface Occasion {
+  /** Somebody rang, who is not believed: a webhook, the browser, an operator. The provider is asked. */
+  isAsked?: boolean;
+  /** What the customer's browser brought back. */
+  authorization?: Authorization;
+  /** The customer declined at a provider that cannot be asked. */
+  declined?: string;
+}
+
+/** More steps than any payment needs in one go: approve, find, approve again, find, refund, find. */
+const STEPS_MAX = 8;
+const PAUSE_MAX_SECONDS = 300;
+
+interface Taken {
+  step: Step;
+  payment: Payment;
+  refund: Refund | null;
+}
+
+/**
+ * Drives a payment, its hold and its money to one end.
+ *
+ * Whoever comes (the customer's browser, a webhook, the reconciler, an operator; once or often, on any node) calls the same `advance`. It takes what is left to
+ * do from the stored payment, one step at a time: record that the provider is called, call it outside any transaction, conclude from its answer in one
+ * transaction. While one caller is at a step the others leave the payment alone, for as long as a call can take; so a process that dies there delays it and
+ * nothing more.
+ */
+export class PaymentSaga {
+  /** The payments this process is at; who comes for one of them waits for the same end. */
+  private readonly underWay = new Map<string, Promise<Payment>>();
+
+  constructor(
+    private readonly parts: SagaParts,
+    private readonly options: SagaOptions,
+  ) {}
+
+  /** Does what is left to do for a payment, and answers it as it is then. Unknown outcomes leave it open: the reconciler comes again. */
+  async advance(paymentId: string, occasion: Occasion = {}): Promise<Payment> {
+    const other = this.underWay.get(paymentId);
+    if (other) {
+      const payment = await other;
+      if (!occasion.isAsked) return payment;
+    }
+    const run = this.run(paymentId, occasion).finally(() => {
+      if (this.underWay.get(paymentId) === run) this.underWay.delete(paymentId);
+    });
+    this.underWay.set(paymentId, run);
+    return run;
+  }
+
+  /** The browser came back. What it says is checked against the order, and nothing is believed that the provider can be asked about. */
+  async returned(paymentId: string, request: ReturnRequest): Promise<Payment> {
+    const payment = await this.read(paymentId);
+    const provider = this.providerOf(payment);
+    const read = provider.readReturn(this.orderOf(payment), request);
+    switch (read.outcome) {
+      case 'AUTHORIZED':
+        return this.advance(paymentId, { authorization: read.authorization });
+      case 'ASK':
+        return this.advance(paymentId, { isAsked: true });
+      case 'DECLINED':
+        return this.advance(paymentId, { declined: read.code });
+      case 'FORGED':
+        this.parts.logger.warn({ paymentId, reason: read.reason }, 'a return from a payment provider is not what it would send');
+        return payment;
+      default:
+        return read satisfies never;
+    }
+  }
+
+  /** Waits for what this process is at, before it ends. */
+  async drained(): Promise<void> {
+    await Promise.allSettled(this.underWay.values());
+  }
+
+  read(paymentId: string): Promise<Payment> {
+    return this.parts.database.fork().findOneOrFail(Payment, { id: paymentId });
+  }
+
+  providerOf(payment: Payment): PaymentProvider {
+    const provider = this.parts.providers.get(payment.provider as ProviderName);
+    if (!provider)
+      throw new Error(`Payment ${payment.id} needs the provider ${payment.provider}, which is not set up on this server: set it up again.`);
+    return provider;
+  }
+
+  orderOf(payment: Payment): PaymentOrder {
+    return {
+      paymentId: payment.id,
+      customerRef: payment.memberId.replaceAll('-', ''),
+      title: payment.title,
+      amountMinor: payment.amountMinor,
+      currency: payment.currency,
+      locale: payment.locale,
+      returnUrls: this.parts.returnUrlsOf(payment.id),
+      reference: payment.reference ?? null,
+    };
+  }
+
+  private async run(paymentId: string, occasion: Occasion): Promise<Payment> {
+    let next = occasion;
+    for (let steps = 0; steps < STEPS_MAX; steps++) {
+      const taken = await this.takeStep(paymentId, next);
+      if (!taken) break;
+      next = {};
+      if (!(await this.make(taken))) break;
+    }
+    return this.read(paymentId);
+  }
+
+  /** Decides the next step under the payment's lock and records that we are at it, so that two never are. */
+  private async takeStep(paymentId: string, occasion: Occasion): Promise<Taken | null> {
+    const taken = await this.parts.database.transact<{ taken: Taken | null; told: Told | null }>(
+      async (em) => {
+        const { payment, now } = await lockPayment(em, paymentId);
+        if (!payment.provider) return { taken: null, told: null };
+        const { capabilities } = this.providerOf(payment);
+        if (occasion.authorization) await this.acceptAuthorization(payment, occasion.authorization, now);
+        const isBusy = payment.busyUntil != null && payment.busyUntil > now;
+        if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isBusy)
+          return { taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
+
+        const refund = payment.state === 'REFUNDING' ? await em.findOneOrFail(Refund, { paymentId, state: 'OPEN' }) : null;
+        const step = nextStep({
+          payment,
+          refund,
+          capabilities,
+          isAsked: occasion.isAsked === true || payment.rings > payment.ringsAnswered,
+          now,
+        });
+        if (step === null) {
+          // Nothing is left that we could do: an open refund nobody can ask about waits for an operator, and is not looked at in vain.
+          if (payment.nextLookAt && payment.nextLookAt <= now && !isBusy) {
+            payment.ringsAnswered = payment.rings;
+            payment.nextLookAt =
+              refund && !isRepeatable(payment, refund, capabilities)
+                ? after(now, PAUSE_MAX_SECONDS)
+                : payment.payBy && payment.state === 'PENDING'
+                  ? payment.payBy
+                  : null;
+          }
+          return { taken: null, told: null };
+        }
+        if (step === 'ABANDON')
+          return {
+            taken: null,
+            told: await this.parts.conclusions.abandoned(em, payment, payment.isCurrent ? 'TIMED_OUT' : 'NOT_PREPARED'),
+          };
+
+        if (step === 'APPROVE') payment.approvingAt = now;
+        if (step === 'REFUND' && refund) refund.sentAt = now;
+        payment.busyUntil = after(now, this.options.callSeconds);
+        payment.nextLookAt = payment.busyUntil;
+        return { taken: { step, payment, refund }, told: null };
+      },
+      { name: 'take-payment-step' },
+    );
+    this.tell(taken.told);
+    return taken.taken;
+  }
+
+  /**
+   * Keeps what the browser brought, once. For a payment whose place was given up meanwhile only when there is a place to be had: otherwise it is better not
+   * to take the money than to give it back.
+   */
+  private async acceptAuthorization(payment: Payment, authorization: Authorization, now: Date): Promise<void> {
+    if (payment.customerAuthorization || payment.approvingAt) return;
+    const isInTime = payment.state === 'PENDING' && payment.isCurrent;
+    if (!isInTime && !(await this.parts.conclusions.couldBeRescued(payment))) return;
+    payment.customerAuthorization = authorization;
+    payment.nextLookAt = now;
+  }
+
+  /** Calls the provider and concludes. Answers whether to go on at once. */
+  private async make({ step, payment, refund }: Taken): Promise<boolean> {
+    const provider = this.providerOf(payment);
+    const order = this.orderOf(payment);
+    switch (step) {
+      case 'APPROVE': {
+        this.parts.reached('approval-recorded');
+        const approved = await provider.approve(order, payment.customerAuthorization ?? {});
+        this.parts.reached('approval-answered');
+        return this.conclude(payment, (em, locked) => this.afterApproval(em, locked, payment, approved));
+      }
+      case 'FIND': {
+        const found = (await provider.find?.(order)) ?? UNASKABLE;
+        this.parts.reached('find-answered');
+        return this.conclude(payment, (em, locked) => this.afterFinding(em, locked, found, payment.rings));
+      }
+      case 'VOID': {
+        const voided = (await provider.void?.(order, payment.customerAuthorization ?? {})) ?? UNASKABLE;
+        this.parts.reached('void-answered');
+        return this.conclude(payment, (em, locked) => this.afterVoiding(em, locked, voided));
+      }
+      case 'REFUND': {
+        if (!refund) throw new Error(`Payment ${payment.id} has no open refund to send.`);
+        this.parts.reached('refund-recorded');
+        const { capturedMinor, refundedMinor } = payment;
+        const { id: refundId, amountMinor, reason } = refund;
+        const refunded = await provider.refund(order, { refundId, amountMinor, capturedMinor, refundedMinor, reason });
+        this.parts.reached('refund-answered');
+        return this.conclude(payment, (em, locked) => this.afterRefund(em, locked, refundId, refunded));
+      }
+      case 'ABANDON':
+        throw new Error('Abandoning asks nobody.');
+      default:
+        return step satisfies never;
+    }
+  }
+
+  /** Whether a refund was sent, has no answer, and can neither be asked about nor sent again: only a person can say what became of it. */
+  isStranded(payment: Payment, refund: Refund, now: Date): boolean {
+    const { capabilities } = this.providerOf(payment);
+    const isBusy = payment.busyUntil != null && payment.busyUntil > now;
+    return refund.sentAt != null && !isBusy && !capabilities.statusQuery && !isRepeatable(payment, refund, capabilities);
+  }
+
+  private async conclude(
+    payment: Payment,
+    decide: (em: EntityManager, locked: Locked) => Promise<{ told: Told | null; goesOn: boolean }>,
+  ): Promise<boolean> {
+    const { told, goesOn } = await this.parts.database.transact(
+      async (em) => {
+        const locked = await lockPayment(em, payment.id);
+        // Ours still, unless the call took longer than any may: then another is at it, and what we heard is still true.
+        if (locked.payment.busyUntil?.getTime() === payment.busyUntil?.getTime()) locked.payment.busyUntil = null;
+        return decide(em, locked);
+      },
+      { name: 'conclude-payment' },
+    );
+    this.parts.reached(told?.isRefund ? 'refund-concluded' : 'payment-concluded');
+    this.tell(told);
+    return goesOn;
+  }
+
+  private async afterApproval(em: EntityManager, { payment, now }: Locked, asked: Payment, approved: Approved) {
+    switch (approved.outcome) {
+      case 'DONE':
+        return ended(await this.parts.conclusions.captured(em, payment, approved.captured, 0));
+      case 'REFUSED':
+        // An answer from before somebody found out more is not news.
+        if (payment.approvingAt?.getTime() !== asked.approvingAt?.getTime()) return nothing(false);
+        return ended(await this.parts.conclusions.refused(em, payment, approved.code));
+      case 'UNKNOWN':
+        if (approved.reason === 'NOT_SENT') {
+          payment.approvingAt = null;
+          if (payment.state !== 'PENDING') {
+            // It was a second chance already: it is left, until the customer comes again.
+            payment.customerAuthorization = null;
+            payment.nextLookAt = null;
+            return nothing(false);
+          }
+          if (this.isTooLate(payment, now)) return ended(await this.parts.conclusions.refused(em, payment, NOT_APPROVED));
+          this.pause(payment, now);
+          return nothing(false);
+        }
+        payment.nextLookAt = now;
+        return nothing(true);
+    }
+  }
+
+  private async afterFinding(em: EntityManager, { payment, now }: Locked, found: Found, rings: number) {
+    if (found.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, rings);
+    if (found.outcome === 'UNKNOWN') {
+      this.pause(payment, now);
+      // Where no money moves without us and none was asked for, the place need not wait for an answer.
+      const couldMove =
+        payment.approvingAt != null || payment.customerAuthorization != null || this.providerOf(payment).capabilities.capturesByItself;
+      if (payment.state === 'PENDING' && !couldMove && payment.payBy && payment.payBy <= now)
+        return ended(await this.parts.conclusions.abandoned(em, payment, 'TIMED_OUT'));
+      return nothing(false);
+    }
+    switch (payment.state) {
+      case 'PENDING':
+        return this.afterFindingPending(em, { payment, now }, found);
+      case 'REFUNDING': {
+        const refund = await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' });
+        if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor)
+          return ended(await this.parts.conclusions.refunded(em, payment, refund));
+        // It did not happen: it is sent again, guarded against a first one that is still on its way.
+        refund.sentAt = null;
+        this.pause(payment, now);
+        return nothing(false);
+      }
+      case 'APPROVED':
+      case 'REFUNDED':
+        return ended(
+          found.outcome === 'CAPTURED' ? await this.parts.conclusions.refundedElsewhere(em, payment, found.refundedMinor) : null,
+        );
+      case 'REFUSED':
+      case 'ABANDONED':
+        if (found.outcome === 'CAPTURED')
+          return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor));
+        this.parts.conclusions.lookAgainLate(payment, now);
+        return nothing(false);
+      default:
+        return payment.state satisfies never;
+    }
+  }
+
+  private async afterFindingPending(em: EntityManager, { payment, now }: Locked, found: Exclude<Found, { outcome: 'UNKNOWN' }>) {
+    switch (found.outcome) {
+      case 'CAPTURED':
+        return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor));
+      case 'NONE':
+        return ended(await this.parts.conclusions.refused(em, payment, found.code));
+      case 'AUTHORIZED':
+      case 'WAITING': {
+        const wasSent = payment.approvingAt != null;
+        if (this.isTooLate(payment, now))
+          return ended(
+            wasSent || payment.customerAuthorization
+              ? await this.parts.conclusions.refused(em, payment, NOT_APPROVED)
+              : await this.parts.conclusions.abandoned(em, payment, 'TIMED_OUT'),
+          );
+        // The approval did not take effect; the provider takes it only once, so it can be sent again.
+        payment.approvingAt = null;
+        if (found.outcome === 'AUTHORIZED') payment.customerAuthorization ??= found.authorization;
+        if (wasSent) this.pause(payment, now);
+        else
+          payment.nextLookAt = payment.customerAuthorization
+            ? now
+            : payment.payBy && payment.payBy > now
+              ? payment.payBy
+              : after(now, this.options.lookAgainSeconds);
+        return nothing(!wasSent && payment.customerAuthorization != null);
+      }
+      default:
+        return found satisfies never;
+    }
+  }
+
+  private async afterVoiding(em: EntityManager, { payment, now }: Locked, voided: Voided) {
+    switch (voided.outcome) {
+      case 'VOIDED':
+        return ended(await this.parts.conclusions.voided(em, payment));
+      case 'NONE':
+        if (payment.state !== 'PENDING') return nothing(false);
+        return ended(await this.parts.conclusions.refused(em, payment, NOT_APPROVED));
+      case 'UNKNOWN':
+        this.pause(payment, now);
+        return nothing(false);
+    }
+  }
+
+  private async afterRefund(em: EntityManager, { payment, now }: Locked, refundId: string, refunded: Refunded) {
+    const refund = await em.findOneOrFail(Refund, { id: refundId });
+    if (refund.state !== 'OPEN') return nothing(false);
+    switch (refunded.outcome) {
+      case 'DONE':
+        return ended(await this.parts.conclusions.refunded(em, payment, refund), true);
+      case 'REFUSED':
+        return ended(await this.parts.conclusions.refundRefused(em, payment, refund, refunded.code, now), true);
+      case 'UNKNOWN':
+        if (refunded.reason === 'NOT_SENT') {
+          refund.sentAt = null;
+          this.pause(payment, now);
+          return nothing(false);
+        }
+        payment.nextLookAt = now;
+        // Asked at once where it can be asked; where it can only be sent again, after a pause.
+        if (!this.providerOf(payment).capabilities.statusQuery) this.pause(payment, now);
+        return nothing(this.providerOf(payment).capabilities.statusQuery);
+    }
+  }
+
+  /** An approval that still has no effect so long after the customer's time is over is given up. */
+  private isTooLate(payment: Payment, now: Date): boolean {
+    const graceSeconds = payment.customerAuthorization ? this.options.callSeconds : 0;
+    return payment.payBy != null && after(payment.payBy, graceSeconds) <= now;
+  }
+
+  private pause(payment: Payment, now: Date): void {
+    payment.nextLookAt = after(now, Math.min(PAUSE_MAX_SECONDS, this.options.lookAgainSeconds * 2 ** Math.min(payment.looks, 20)));
+    payment.looks += 1;
+  }
+
+  private tell(told: Told | null): void {
+    if (!told) return;
+    this.parts.inventory.tell(told.pools);
+    this.parts.tell(told.holdIds);
+  }
+}
+
+export interface Locked {
+  payment: Payment;
+  /** By the database's clock. */
+  now: Date;
+}
+
+/** A payment under its lock, in the caller's transaction. Locks go in one order: payment, quotas, holds, pools, ledger accounts. */
+export async function lockPayment(em: EntityManager, id: string): Promise<Locked> {
+  const payment = await em.findOneOrFail(Payment, { id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+  return { payment, now: await databaseNow(em) };
+}
+
+export async function databaseNow(em: EntityManager): Promise<Date> {
+  const [row] = await em.execute<{ now: string }[]>('select clock_timestamp() as now');
+  return new Date(row?.now as string);
+}
+
+export const after = (moment: Date, seconds: number) => new Date(moment.getTime() + seconds * 1_000);
+
+const UNASKABLE = { outcome: 'UNKNOWN', reason: 'UNLISTED' } as const;
+
+const ended = (told: Told | null, isRefund = false) => ({ told: told && { ...told, isRefund }, goesOn: told?.goesOn ?? false });
+const nothing = (goesOn: boolean) => ({ told: null, goesOn });

@@ -1,0 +1,73 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { Counter, type Registry } from 'prom-client';
+import type { PaymentProvider, ProviderName, WebhookReply, WebhookRequest } from '../payments/index.ts';
+import type { PaymentSaga } from './payment-saga.ts';
+
+const NOT_OURS: WebhookReply = { status: 404, contentType: 'text/plain', body: 'not found' };
+
+/**
+ * What providers send us. A webhook is a doorbell: it says that something happened to a payment, and the payment is then read from the provider. That it rang is
+ * durable before it is acknowledged, and each event rings once, however many copies come in whatever order.
+ */
+export class Webhooks {
+  private readonly received: Counter;
+
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly providers: ReadonlyMap<ProviderName, PaymentProvider>,
+    private readonly saga: PaymentSaga,
+    registry: Registry,
+    private readonly logger: Logger,
+  ) {
+    this.received = new Counter({
+      name: 'lastseat_webhooks_received_total',
+      help: 'Webhooks of payment providers: new, copies of known ones, not about a payment of ours, and forged.',
+      labelNames: ['provider', 'outcome'],
+      registers: [registry],
+    });
+  }
+
+  async take(name: string, request: WebhookRequest): Promise<WebhookReply> {
+    const provider = this.providers.get(name.toUpperCase() as ProviderName);
+    if (!provider?.readWebhook || !provider.webhookReply) return NOT_OURS;
+    const count = (outcome: string) => this.received.inc({ provider: provider.name, outcome });
+    const read = await provider.readWebhook(request);
+    switch (read.outcome) {
+      case 'FORGED':
+        count('forged');
+        this.logger.warn({ provider: provider.name, reason: read.reason }, 'a webhook was refused');
+        return provider.webhookReply('REFUSED');
+      case 'IGNORED':
+        count('ignored');
+        return provider.webhookReply('TAKEN');
+      case 'DOORBELL': {
+        const { rows } = await this.pool.query({ name: 'ring', text: RING, values: [provider.name, read.eventId, read.paymentId] });
+        const isNew = rows[0]?.is_new;
+        count(isNew === undefined ? 'ignored' : isNew ? 'new' : 'copy');
+        // Acknowledged first, asked then: providers wait seconds, not minutes. If this process dies now, the reconciler asks.
+        if (isNew)
+          void this.saga
+            .advance(read.paymentId)
+            .catch((error) =>
+              this.logger.error({ err: error, paymentId: read.paymentId }, 'a payment that a webhook rang for could not be read'),
+            );
+        return provider.webhookReply('TAKEN');
+      }
+      default:
+        return read satisfies never;
+    }
+  }
+}
+
+/** Keeps the event and makes its payment due, in one statement. No row: no payment of that id. */
+const RING = `
+  with ours as (select id from payment where id = $3 and provider = $1),
+  receipt as (
+    insert into webhook_receipt (provider, event_id, payment_id) select $1, $2, id from ours
+    on conflict (provider, event_id) do update set copies = webhook_receipt.copies + 1
+    returning copies = 1 as is_new),
+  rung as (
+    update payment set rings = rings + 1, next_look_at = least(next_look_at, clock_timestamp())
+    where id = $3 and exists (select 1 from receipt where is_new))
+  select is_new from receipt`;
