@@ -12,9 +12,12 @@ export type CustomerAct = (typeof CUSTOMER_ACTS)[number];
 
 /** Serves the customer's pages of all providers. The browser is sent to an address the merchant named for this payment, and never to one it brings itself. */
 export function serveCheckout(server: FastifyInstance, around: Surroundings, protocols: readonly Protocol[]): void {
+  const protocolOf = (paying: Paying | undefined) => protocols.find(({ provider }) => provider === paying?.order.provider);
+
   server.get<{ Params: { pageToken: string } }>('/pay/:pageToken', async (request, reply) => {
     const locale = localeOf(request.headers['accept-language']);
-    const answer = opened(around.books.page(request.params.pageToken), around, locale);
+    const paying = around.books.page(request.params.pageToken);
+    const answer = opened(paying, protocolOf(paying), around, locale);
     await reply.code(answer.status).headers(answer.headers).send(answer.body);
   });
 
@@ -22,7 +25,7 @@ export function serveCheckout(server: FastifyInstance, around: Surroundings, pro
     const locale = localeOf(request.headers['accept-language']);
     const paying = around.books.page(request.params.pageToken);
     const act = CUSTOMER_ACTS.find((known) => known === formFields(bodyOf(request)).act);
-    const protocol = protocols.find(({ provider }) => provider === paying?.order.provider);
+    const protocol = protocolOf(paying);
     if (paying === undefined || protocol === undefined || act === undefined) {
       const { status, headers, body } = problemPage(act === undefined ? 400 : 404, 'unknown', locale);
       return void (await reply.code(status).headers(headers).send(body));
@@ -33,25 +36,27 @@ export function serveCheckout(server: FastifyInstance, around: Surroundings, pro
       orderId: paying.order.orderId,
       act: (lie) => {
         if (act === 'close') return closedPage(locale);
-        if (isOver(paying)) return problemPage(409, 'over', locale);
+        if (isOver(paying, protocol)) return problemPage(409, 'over', locale);
         return sent(act === 'approve' ? protocol.agree(paying, lie) : protocol.decline(paying, undefined), locale);
       },
-      refuse: (code) => (isOver(paying) ? problemPage(409, 'over', locale) : sent(protocol.decline(paying, code ?? 'REJECTED'), locale)),
+      refuse: (code) =>
+        isOver(paying, protocol) ? problemPage(409, 'over', locale) : sent(protocol.decline(paying, code ?? 'REJECTED'), locale),
       breakDown: () => problemPage(500, 'broken', locale),
     });
   });
 }
 
-function opened(paying: Paying | undefined, { books }: Surroundings, locale: Locale): Answer {
-  if (paying === undefined) return problemPage(404, 'unknown', locale);
-  if (isOver(paying)) return problemPage(409, 'over', locale);
+function opened(paying: Paying | undefined, protocol: Protocol | undefined, { books }: Surroundings, locale: Locale): Answer {
+  if (paying === undefined || protocol === undefined) return problemPage(404, 'unknown', locale);
+  if (isOver(paying, protocol)) return problemPage(409, 'over', locale);
   if (paying.attempt.state === 'PREPARED') books.move(paying, 'OPENED');
   return paymentPage(pageOrderOf(paying), locale);
 }
 
 /** A customer who agreed and lost the way back may press the button again: only what is decided is over. */
-function isOver({ order, attempt }: Paying): boolean {
-  return isCaptured(order) || !['PREPARED', 'OPENED', 'AUTHORIZED'].includes(attempt.state);
+function isOver(paying: Paying, protocol: Protocol): boolean {
+  const isDecided = isCaptured(paying.order) || !['PREPARED', 'OPENED', 'AUTHORIZED'].includes(paying.attempt.state);
+  return isDecided || protocol.isExpired?.(paying) === true;
 }
 
 function sent(back: WayBack, locale: Locale): Answer {

@@ -29,7 +29,10 @@ export const KAKAOPAY_CODES = {
   CANCEL_FAILED: -781,
 } as const;
 
-/** KakaoPay Online v1: single payments. No webhooks, no idempotency key. */
+/**
+ * KakaoPay Online v1: single payments. No webhooks, no idempotency key. That an order paid with one tid is refused with another is the simulator's
+ * rule; the vendor documents none about order ids (UNVERIFIED), so nobody may rely on it.
+ */
 export class KakaoPay implements Protocol {
   readonly provider = 'KAKAOPAY';
   readonly #around: Surroundings;

@@ -10,8 +10,9 @@ import { type Protocol, pageOrderOf, type Surroundings, toldOf, type WayBack } f
 import { amountOf, type Fields, jsonOrFormFields, textOf, webAddressOf } from './request-fields.ts';
 
 /**
- * The `resultCd` of KISPG's answers. Only `0000` is known; every other code here was chosen for the simulator and is UNVERIFIED, and so is that
- * the cancellation of a tid that was never approved closes it, so that an approval still under way can no longer take money.
+ * The `resultCd` of KISPG's answers. `0000` is known. Codes that begin with 2 or 3 are those of the platform family it belongs to, whose list is public: that
+ * they mean the same here is UNVERIFIED. Those that begin with 9 were chosen for the simulator and mean nothing elsewhere. UNVERIFIED too: that the
+ * cancellation of a tid that was never approved closes it, so that an approval still under way can no longer take money.
  */
 export const KISPG_CODES = {
   DONE: '0000',
@@ -20,26 +21,28 @@ export const KISPG_CODES = {
   UNKNOWN_MERCHANT: '9002',
   WRONG_HASH: '9003',
   UNKNOWN_TID: '9101',
-  /** The customer has not agreed, or refused. */
+  /** The customer has not agreed. */
   NOT_AUTHENTICATED: '9102',
   /** The amount is not the one the customer agreed to. */
   AMOUNT_DIFFERS: '9103',
-  ALREADY_APPROVED: '9104',
   /** The order was paid with another tid. */
   ORDER_ALREADY_PAID: '9105',
   /** The tid was given up by a cancellation before it was approved. */
   CLOSED: '9106',
-  /** Cancelling a tid that never took money. */
-  NEVER_APPROVED: '9201',
-  ALREADY_CANCELLED: '9202',
-  /** More than is left, or a full cancellation of an amount that is not all that is left. */
-  CANCEL_AMOUNT_DIFFERS: '9203',
-  CANCEL_REFUSED: '9204',
-  CARD_REFUSED: '9301',
   /** The customer cancelled at the page. */
   CUSTOMER_CANCELLED: '9302',
   /** Something broke; nobody knows what became of the call. */
   BROKEN: '9999',
+  ALREADY_APPROVED: '2201',
+  CARD_REFUSED: '3095',
+  CANCEL_OF_NOTHING: '2010',
+  /** A cancellation of everything whose amount is not all that is left. */
+  CANCEL_AMOUNT_DIFFERS: '2011',
+  /** Cancelling a tid that never took money, or that nobody knows. */
+  NEVER_APPROVED: '2012',
+  ALREADY_CANCELLED: '2013',
+  CANCEL_REFUSED: '2014',
+  CANCEL_EXCEEDS_LEFT: '2032',
 } as const;
 
 /** KISPG v2. The hash is CORROBORATED, the answers' fields mostly, the notification is UNVERIFIED. There is no way to ask what became of a payment. */
@@ -160,11 +163,11 @@ export class Kispg implements Protocol {
     const partial = textOf(fields, 'partCanFlg', 1);
     const hasFields =
       textOf(fields, 'payMethod', 10) !== null && textOf(fields, 'canNm', 30) !== null && textOf(fields, 'canMsg', 100) !== null;
-    if (!amount || partial === null || !['0', '1'].includes(partial) || !hasFields) return problem(KISPG_CODES.INVALID_REQUEST);
+    if (amount === null || partial === null || !['0', '1'].includes(partial) || !hasFields) return problem(KISPG_CODES.INVALID_REQUEST);
     const denied = this.#denied(fields, amount);
     if (denied !== null) return problem(denied);
     const paying = this.#paying(fields);
-    if (paying === null) return problem(KISPG_CODES.UNKNOWN_TID);
+    if (paying === null) return problem(KISPG_CODES.NEVER_APPROVED);
     const { order, attempt } = paying;
     if (attempt.state !== 'CAPTURED') {
       if (attempt.state !== 'VOIDED') this.#around.books.move(paying, 'VOIDED', KISPG_CODES.CLOSED);
@@ -172,7 +175,9 @@ export class Kispg implements Protocol {
     }
     const left = leftMinor(order);
     if (left === 0) return problem(KISPG_CODES.ALREADY_CANCELLED);
-    if (amount > left || (partial === '0' && amount !== left)) return problem(KISPG_CODES.CANCEL_AMOUNT_DIFFERS);
+    if (amount === 0) return problem(KISPG_CODES.CANCEL_OF_NOTHING);
+    if (amount > left) return problem(KISPG_CODES.CANCEL_EXCEEDS_LEFT);
+    if (partial === '0' && amount !== left) return problem(KISPG_CODES.CANCEL_AMOUNT_DIFFERS);
     const refund = this.#around.books.refund(order, amount, String(fields.canMsg));
     this.#announce(paying, refund);
     const told = toldOf(paying, lie);

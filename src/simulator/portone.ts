@@ -20,22 +20,22 @@ import { type Protocol, pageOrderOf, type Surroundings, toldOf, type WayBack } f
 import { amountOf, type Fields, jsonFields, textOf, webAddressOf, withQuery } from './request-fields.ts';
 
 /** PortOne's error types with their HTTP statuses, as far as its SDK knows them. A type that is not here is answered with 400. */
-export const PORTONE_TYPES: Readonly<Record<string, number>> = {
-  INVALID_REQUEST: 400,
-  INVALID_PAYMENT_TOKEN: 400,
-  INFORMATION_MISMATCH: 400,
-  UNAUTHORIZED: 401,
-  FORBIDDEN: 403,
-  PAYMENT_NOT_FOUND: 404,
-  WEBHOOK_NOT_FOUND: 404,
-  ALREADY_PAID: 409,
-  PAYMENT_NOT_PAID: 409,
-  PAYMENT_ALREADY_CANCELLED: 409,
-  CANCELLABLE_AMOUNT_CONSISTENCY_BROKEN: 409,
-  CANCEL_AMOUNT_EXCEEDS_CANCELLABLE_AMOUNT: 409,
-  PG_PROVIDER: 502,
-  INTERNAL_SERVER_ERROR: 500,
-};
+export const PORTONE_TYPES: ReadonlyMap<string, number> = new Map([
+  ['INVALID_REQUEST', 400],
+  ['INVALID_PAYMENT_TOKEN', 400],
+  ['INFORMATION_MISMATCH', 400],
+  ['UNAUTHORIZED', 401],
+  ['FORBIDDEN', 403],
+  ['PAYMENT_NOT_FOUND', 404],
+  ['WEBHOOK_NOT_FOUND', 404],
+  ['ALREADY_PAID', 409],
+  ['PAYMENT_NOT_PAID', 409],
+  ['PAYMENT_ALREADY_CANCELLED', 409],
+  ['CANCELLABLE_AMOUNT_CONSISTENCY_BROKEN', 409],
+  ['CANCEL_AMOUNT_EXCEEDS_CANCELLABLE_AMOUNT', 409],
+  ['PG_PROVIDER', 502],
+  ['INTERNAL_SERVER_ERROR', 500],
+]);
 
 /** Whether the page takes the money itself, or hands back a token for the merchant's confirmation. */
 export type PortoneCapture = 'BY_HAND' | 'AT_ONCE';
@@ -232,13 +232,13 @@ export class PortOne implements Protocol {
   #refused(call: CallName, paymentId: string, code: string | undefined): Answer {
     if (call === 'prepare') return problem(code ?? 'FORBIDDEN');
     if (call === 'find') return problem(code ?? 'PAYMENT_NOT_FOUND');
-    if (code !== undefined && code !== 'PG_PROVIDER' && code in PORTONE_TYPES) return problem(code);
+    if (code !== undefined && code !== 'PG_PROVIDER' && PORTONE_TYPES.has(code)) return problem(code);
     // Any other word is what the payment provider behind PortOne says.
     const pgCode = code === undefined || code === 'PG_PROVIDER' ? 'REJECT_CARD_COMPANY' : code;
     const order = call === 'approve' ? this.#opened(paymentId) : null;
     const attempt = order?.attempts.findLast(({ state }) => state === 'AUTHORIZED');
     if (order && attempt && !isCaptured(order)) this.#fail({ order, attempt }, pgCode);
-    return json(PORTONE_TYPES.PG_PROVIDER!, {
+    return json(502, {
       type: 'PG_PROVIDER',
       message: 'simulated',
       pgCode,
@@ -380,5 +380,5 @@ function pgTxIdOf(attempt: Attempt): string {
 }
 
 function problem(type: string): Answer {
-  return json(PORTONE_TYPES[type] ?? 400, { type, message: 'simulated' });
+  return json(PORTONE_TYPES.get(type) ?? 400, { type, message: 'simulated' });
 }

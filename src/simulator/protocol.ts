@@ -30,6 +30,8 @@ export interface Protocol {
   agree(paying: Paying, lie: Lie): WayBack;
   /** The customer presses cancel; with a code, the provider refuses the customer. */
   decline(paying: Paying, code: string | undefined): WayBack;
+  /** Whether the page or the agreement was left alone for longer than the provider waits. Absent: the provider is not known to stop waiting. */
+  isExpired?(paying: Paying): boolean;
 }
 
 /** The page of an attempt, for `paymentPage`. */

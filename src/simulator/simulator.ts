@@ -11,6 +11,7 @@ import { KakaoPay } from './kakaopay.ts';
 import { Kispg } from './kispg.ts';
 import { PortOne, type PortoneCapture } from './portone.ts';
 import type { Surroundings } from './protocol.ts';
+import { simulatorSettings } from './settings.ts';
 import { Toss } from './toss.ts';
 import { type SimulatedWebhook, Webhooks } from './webhooks.ts';
 
@@ -79,7 +80,7 @@ export class Simulator implements AsyncDisposable {
 
   /** What the application is configured with to use it for all four. The same at every start but for the port. */
   get settings(): Required<ProviderSettings> {
-    this.#settings ??= settingsAt(this.url);
+    this.#settings ??= simulatorSettings(this.url);
     return this.#settings;
   }
 
@@ -180,23 +181,6 @@ export class Simulator implements AsyncDisposable {
       answer: (request, reply, call) => this.#calls.answer(request, reply, call, stopping),
     };
   }
-}
-
-/** Made up, and nobody's secrets: the simulator is told them by nobody, and the application must be told them by somebody. */
-function settingsAt(url: string): Required<ProviderSettings> {
-  return {
-    KAKAOPAY: { baseUrl: url, secretKey: 'SIMULATED_SECRET_KEY', cid: 'TC0ONETIME' },
-    TOSS: { baseUrl: url, secretKey: 'test_sk_simulated', merchantId: 'tsimulated' },
-    PORTONE: {
-      baseUrl: url,
-      apiSecret: 'simulated-api-secret',
-      storeId: 'store-simulated',
-      channelKey: 'channel-key-simulated',
-      webhookSecret: `whsec_${Buffer.from('simulated-webhook-secret-of-32-b').toString('base64')}`,
-      checkoutUrl: `${url}/portone/checkout`,
-    },
-    KISPG: { baseUrl: url, merchantId: 'kistest00m', merchantKey: 'c2ltdWxhdGVkLW1lcmNoYW50LWtleQ==' },
-  };
 }
 
 /** The largest request of a vendor's documentation is some kilobytes. */

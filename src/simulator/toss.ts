@@ -8,32 +8,32 @@ import { type Protocol, type Surroundings, toldOf, type WayBack } from './protoc
 import { amountOf, type Fields, jsonFields, textOf, webAddressOf, withQuery } from './request-fields.ts';
 
 /** Toss's error codes with their HTTP statuses. A code that is not here is answered with 400. */
-export const TOSS_CODES: Readonly<Record<string, number>> = {
-  INVALID_REQUEST: 400,
-  INVALID_IDEMPOTENCY_KEY: 400,
-  IDEMPOTENT_REQUEST_PROCESSING: 409,
-  UNAUTHORIZED_KEY: 401,
-  BELOW_MINIMUM_AMOUNT: 400,
-  ALREADY_PROCESSED_PAYMENT: 400,
-  DUPLICATED_ORDER_ID: 400,
-  ALREADY_CANCELED_PAYMENT: 400,
-  PROVIDER_ERROR: 400,
-  CARD_PROCESSING_ERROR: 400,
-  INVALID_STOPPED_CARD: 400,
-  INVALID_CARD_LOST_OR_STOLEN: 400,
-  EXCEED_MAX_DAILY_PAYMENT_COUNT: 400,
-  REJECT_CARD_COMPANY: 403,
-  REJECT_CARD_PAYMENT: 403,
-  FDS_ERROR: 403,
-  NOT_CANCELABLE_AMOUNT: 403,
-  NOT_CANCELABLE_PAYMENT: 403,
-  NOT_FOUND_PAYMENT: 404,
-  NOT_FOUND_PAYMENT_SESSION: 404,
-  FAILED_INTERNAL_SYSTEM_PROCESSING: 500,
-  FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING: 500,
-  FAILED_REFUND_PROCESS: 500,
-  UNKNOWN_PAYMENT_ERROR: 500,
-};
+export const TOSS_CODES: ReadonlyMap<string, number> = new Map([
+  ['INVALID_REQUEST', 400],
+  ['INVALID_IDEMPOTENCY_KEY', 400],
+  ['IDEMPOTENT_REQUEST_PROCESSING', 409],
+  ['UNAUTHORIZED_KEY', 401],
+  ['BELOW_MINIMUM_AMOUNT', 400],
+  ['ALREADY_PROCESSED_PAYMENT', 400],
+  ['DUPLICATED_ORDER_ID', 400],
+  ['ALREADY_CANCELED_PAYMENT', 400],
+  ['PROVIDER_ERROR', 400],
+  ['CARD_PROCESSING_ERROR', 400],
+  ['INVALID_STOPPED_CARD', 400],
+  ['INVALID_CARD_LOST_OR_STOLEN', 400],
+  ['EXCEED_MAX_DAILY_PAYMENT_COUNT', 400],
+  ['REJECT_CARD_COMPANY', 403],
+  ['REJECT_CARD_PAYMENT', 403],
+  ['FDS_ERROR', 403],
+  ['NOT_CANCELABLE_AMOUNT', 403],
+  ['NOT_CANCELABLE_PAYMENT', 403],
+  ['NOT_FOUND_PAYMENT', 404],
+  ['NOT_FOUND_PAYMENT_SESSION', 404],
+  ['FAILED_INTERNAL_SYSTEM_PROCESSING', 500],
+  ['FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING', 500],
+  ['FAILED_REFUND_PROCESS', 500],
+  ['UNKNOWN_PAYMENT_ERROR', 500],
+]);
 
 /**
  * Toss Payments v1. What is UNVERIFIED: which code answers an order id or amount that differs from the payment's (INVALID_REQUEST here), and that a
@@ -95,6 +95,10 @@ export class Toss implements Protocol {
     const cancelled = { code: 'PAY_PROCESS_CANCELED', message: '사용자에 의해 결제가 취소되었습니다.' };
     const refused = { code: code ?? '', message: '결제가 거절되었습니다. (모의)', orderId: paying.order.orderId };
     return { redirect: withQuery(paying.attempt.returnUrls.failed, code === undefined ? cancelled : refused) };
+  }
+
+  isExpired(paying: Paying): boolean {
+    return this.#statusOf(paying) === 'EXPIRED';
   }
 
   #create(fields: Fields, lie: Lie): Answer {
@@ -254,7 +258,7 @@ export class Toss implements Protocol {
     if (typeof key !== 'string') return act(fields, lie);
     if (key.length === 0 || key.length > 300) return problem('INVALID_IDEMPOTENCY_KEY');
     const kept = this.#around.books.answerTo(scopeOf(request, key));
-    if (kept !== undefined) return json(200,{});
+    if (kept !== undefined) return json(kept.status, JSON.parse(kept.body) as object);
     const answer = act(fields, null);
     // What broke is tried again, not remembered.
     if (answer.status < 500) this.#around.books.keepAnswer(scopeOf(request, key), { status: answer.status, body: answer.body });
@@ -330,7 +334,7 @@ function isFinal(code: string): boolean {
     'INVALID_IDEMPOTENCY_KEY',
     'ALREADY_PROCESSED_PAYMENT',
   ];
-  const status = TOSS_CODES[code];
+  const status = TOSS_CODES.get(code);
   return (status === 400 || status === 403) && !mayStillTurnOut.includes(code);
 }
 
@@ -343,7 +347,7 @@ function isJson(request: FastifyRequest): boolean {
 }
 
 function problem(code: string): Answer {
-  return json(TOSS_CODES[code] ?? 400, { code, message: MESSAGE });
+  return json(TOSS_CODES.get(code) ?? 400, { code, message: MESSAGE });
 }
 
 const MESSAGE = '모의 결제 서버의 응답입니다.';

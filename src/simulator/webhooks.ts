@@ -83,7 +83,7 @@ export class Webhooks {
       // Nobody there, or no answer in time, is an answer that was not the one wanted.
       const webhook = tries === 0 ? first : { ...first, headers: announcement.headers(tries) };
       const answer = await this.#post(webhook).catch(() => null);
-      if (answer !== null && announcement.isTaken(answer.status, answer.text)) continue;
+      if (answer !== null && announcement.isTaken(answer.status, answer.text)) return;
     }
   }
 

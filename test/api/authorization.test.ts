@@ -4,6 +4,8 @@ import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { begin, payFor } from '../support/payments.ts';
+import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
@@ -23,6 +25,8 @@ const admins: Record<Caller, Meets> = {
   organizer: 'FORBIDDEN',
   admin: 'answer',
 };
+/** Of payments of the pool, which no organizer owns. */
+const houseRefunds: Record<Caller, Meets> = { ...admins, organizer: 'nothing' };
 const ownerAlone: Record<Caller, Meets> = {
   anonymous: 'UNAUTHENTICATED',
   owner: 'answer',
@@ -43,6 +47,13 @@ describe('who may do what', () => {
     held: Record<Caller, string>;
     enrollmentId: string;
     paymentId: string;
+    /** Paid for, one for each caller who gives it back. */
+    paid: Record<Caller, string>;
+    /** A refund of it was sent to a provider that cannot be asked, and its answer was lost. */
+    strandedId: string;
+    /** The owner was sent to the provider and has not come back. */
+    begunId: string;
+    begunHoldId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -50,6 +61,8 @@ describe('who may do what', () => {
 
   beforeAll(async () => {
     app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100' } });
+    // What a provider rings for later would be written while somebody is being refused.
+    app.simulator.sendsWebhooks = false;
     const owner = await app.member();
     const [member, organizer, admin] = [await app.member(), await app.member('ORGANIZER'), await app.admin()];
     callers = { anonymous: { client: app.anonymous }, owner, member, organizer, admin };
@@ -58,9 +71,19 @@ describe('who may do what', () => {
     const held = {} as Record<Caller, string>;
     for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
     const enrollmentId = await enroll(owner.client, await app.lesson());
-    const paid = await owner.client.run('TestPreparePayment', {
-      input: { holdId: enrollmentId, provider: 'SANDBOX', idempotencyKey: randomUUID() },
+    const paymentId = await payFor(owner.client, enrollmentId);
+    const paid = {} as Record<Caller, string>;
+    for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
+    const strandedId = await payFor(owner.client, await enroll(owner.client, await app.lesson()), 'KISPG');
+    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'HANG_AFTER' });
+    const { refund } = await admin.client.run('TestRefundPayment', {
+      input: { paymentId: strandedId, amountMinor: 1_000, reason: 'Cold water', idempotencyKey: randomUUID() },
     });
+    if (refund?.state !== 'OPEN') throw new Error(`the refund is not stranded but ${refund?.state}`);
+    // As if the time that one call of a provider may take were over.
+    await app.query('update payment set busy_until = null where id = $1', [uuidIn(strandedId)]);
+    const begunHoldId = await enroll(owner.client, await app.lesson());
+    const begun = await begin(owner.client, begunHoldId);
     stage = {
       lessonId,
       instructorId: instructor!.id,
@@ -68,7 +91,11 @@ describe('who may do what', () => {
       memberId: owner.id,
       held,
       enrollmentId,
-      paymentId: paid.payment.id,
+      paymentId,
+      paid,
+      strandedId,
+      begunId: begun.id,
+      begunHoldId,
     };
   });
   afterAll(() => app.close());
@@ -85,7 +112,12 @@ describe('who may do what', () => {
       'instructor',
       'locker_stock',
       'payment',
-      'sandbox_charge',
+      'refund',
+      'provider_exchange',
+      'webhook_receipt',
+      'ledger_account',
+      'ledger_transfer',
+      'ledger_entry',
       'idempotent_answer',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
@@ -126,6 +158,9 @@ describe('who may do what', () => {
       call: (client) => client.send('TestPayment', { id: stage.paymentId }),
       meets: { ...ownerAlone, admin: 'answer' },
     },
+    { field: 'Query.paymentProviders', call: (client) => client.send('TestPaymentProviders'), meets: everybody },
+    { field: 'Query.myPayments', call: (client) => client.send('TestMyPayments'), meets: signedIn },
+    { field: 'Query.reconciliation', call: (client) => client.send('TestReconciliation', { first: 5 }), meets: admins },
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
@@ -139,13 +174,29 @@ describe('who may do what', () => {
     },
     {
       field: 'Mutation.preparePayment',
-      call: (client, caller) => client.send('TestPreparePayment', { input: { holdId: stage.held[caller], provider: 'SANDBOX', ...key() } }),
+      call: (client, caller) => client.send('TestPreparePayment', { input: { holdId: stage.held[caller], provider: 'TOSS', ...key() } }),
       meets: ownerAlone,
     },
     {
       field: 'Mutation.cancelBooking',
       call: (client, caller) => client.send('TestCancelBooking', { input: { holdId: stage.held[caller] } }),
       meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.refundPayment',
+      call: (client, caller) =>
+        client.send('TestRefundPayment', { input: { paymentId: stage.paid[caller], reason: 'Broken boiler', ...key() } }),
+      meets: houseRefunds,
+    },
+    {
+      field: 'Mutation.reconcilePayment',
+      call: (client) => client.send('TestReconcilePayment', { paymentId: stage.paymentId }),
+      meets: admins,
+    },
+    {
+      field: 'Mutation.concludeRefund',
+      call: (client) => client.send('TestConcludeRefund', { input: { paymentId: stage.strandedId, wasRefunded: true } }),
+      meets: admins,
     },
     {
       field: 'Mutation.createInstructor',
@@ -265,7 +316,141 @@ describe('who may do what', () => {
     const covered = new Set(table.flatMap(({ field }) => [field, field.split(' ')[0]]));
     expect([...names('Query', queryType), ...names('Mutation', mutationType)].filter((field) => !covered.has(field))).toEqual([]);
     expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
-    expect(names('Subscription', subscriptionType)).toEqual(['Subscription.availabilityChanged']);
+    expect(names('Subscription', subscriptionType)).toEqual(['Subscription.bookingChanged', 'Subscription.availabilityChanged']);
+  });
+
+  /** What a caller sees of one field of the owner's payment, and the code of the error if there is one. */
+  const fieldsOfPayment: { field: string; selection: string; paymentId(): string; sees: Record<Caller, unknown> }[] = [
+    {
+      field: 'exchanges',
+      selection: 'exchanges { operation }',
+      paymentId: () => stage.paymentId,
+      sees: {
+        anonymous: 'UNAUTHENTICATED',
+        owner: 'FORBIDDEN',
+        member: null,
+        organizer: null,
+        admin: { exchanges: [{ operation: 'APPROVE' }, { operation: 'PREPARE' }] },
+      },
+    },
+    {
+      field: 'checkout',
+      selection: 'checkout { method }',
+      paymentId: () => stage.begunId,
+      sees: {
+        anonymous: 'UNAUTHENTICATED',
+        owner: { checkout: { method: 'GET' } },
+        member: null,
+        organizer: null,
+        admin: { checkout: null },
+      },
+    },
+    {
+      field: 'refunds',
+      selection: 'refunds { amount { amountMinor } }',
+      paymentId: () => stage.strandedId,
+      sees: {
+        anonymous: 'UNAUTHENTICATED',
+        owner: { refunds: [{ amount: { amountMinor: 1_000 } }] },
+        member: null,
+        organizer: null,
+        admin: { refunds: [{ amount: { amountMinor: 1_000 } }] },
+      },
+    },
+    {
+      field: 'hold',
+      selection: 'hold { state }',
+      paymentId: () => stage.begunId,
+      sees: {
+        anonymous: 'UNAUTHENTICATED',
+        owner: { hold: { state: 'PAYING' } },
+        member: null,
+        organizer: null,
+        admin: { hold: { state: 'PAYING' } },
+      },
+    },
+  ];
+
+  test.each(fieldsOfPayment.flatMap((row) => CALLERS.map((caller) => ({ ...row, caller }))))(
+    'Payment.$field for $caller',
+    async ({ selection, paymentId, sees, caller }) => {
+      const { client } = callers[caller];
+      const variables = { id: paymentId() };
+
+      const byQuery = await client.post({ query: `query ($id: ID!) { payment(id: $id) { ${selection} } }`, variables });
+      const byNode = await client.post({ query: `query ($id: ID!) { node(id: $id) { ... on Payment { ${selection} } } }`, variables });
+
+      for (const [{ data, errors }, root] of [
+        [byQuery, 'payment'],
+        [byNode, 'node'],
+      ] as const) {
+        // A payment that may not be read is null; `node` says so to people without an account too.
+        const expected = root === 'node' && caller === 'anonymous' ? null : sees[caller];
+        expect(errors.map(({ extensions }) => extensions.code)).toEqual(typeof expected === 'string' ? [expected] : []);
+        if (typeof expected !== 'string') expect(data[root]).toEqual(expected);
+        else expect(JSON.stringify(data)).not.toContain('operation');
+      }
+    },
+  );
+
+  test('who may not read the exchanges reads the rest of the payment all the same', async () => {
+    const { client } = callers.owner;
+
+    const { data } = await client.post({
+      query: 'query ($id: ID!) { payment(id: $id) { state exchanges { operation } } }',
+      variables: { id: stage.paymentId },
+    });
+
+    expect(data).toEqual({ payment: { state: 'APPROVED', exchanges: null } });
+  });
+
+  test.each(CALLERS)('Subscription.bookingChanged for %s', async (caller) => {
+    const { accessToken } = callers[caller] as Partial<TestMember>;
+    const query = 'subscription ($id: ID!) { bookingChanged(holdId: $id) { holdState payment { state checkout { method } } } }';
+
+    const answer = await subscribeOnce(app.url, { query, variables: { id: stage.begunHoldId } }, accessToken);
+
+    const first = (checkout: unknown) => ({ data: { bookingChanged: { holdState: 'PAYING', payment: { state: 'PENDING', checkout } } } });
+    const sees: Record<Caller, object> = {
+      anonymous: { type: 'error', payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+      owner: { type: 'next', payload: first({ method: 'GET' }) },
+      member: { type: 'error', payload: [{ extensions: { code: 'BAD_USER_INPUT' } }] },
+      organizer: { type: 'error', payload: [{ extensions: { code: 'BAD_USER_INPUT' } }] },
+      admin: { type: 'next', payload: first(null) },
+    };
+    expect(answer).toMatchObject(sees[caller]);
+  });
+
+  test('a hold of somebody else is watched no more than one that does not exist', async () => {
+    const { accessToken } = callers.member as TestMember;
+    const query = 'subscription ($id: ID!) { bookingChanged(holdId: $id) { holdState } }';
+    const unknown = toNodeId('Enrollment', '00000000-0000-7000-8000-000000000000');
+
+    const [real, made] = await Promise.all(
+      [stage.begunHoldId, unknown].map((id) => subscribeOnce(app.url, { query, variables: { id } }, accessToken)),
+    );
+
+    expect(real?.payload[0]?.message).toBe('`holdId` is not the id of a hold of yours.');
+    expect(made?.payload[0]?.message).toBe(real?.payload[0]?.message);
+  });
+
+  test('an organizer gives back payments of what is theirs, and of nobody else', async () => {
+    const organizer = callers.organizer as TestMember;
+    const [theirs, others] = [await app.member(), callers.admin as TestMember];
+    const lessonId = await app.lesson();
+    const paymentId = await payFor(theirs.client, await enroll(theirs.client, lessonId));
+    const refund = (reason: string) =>
+      organizer.client.send('TestRefundPayment', { input: { paymentId, amountMinor: 1_000, reason, ...key() } });
+    await app.query('update payment set organizer_id = $1 where id = $2', [others.uuid, uuidIn(paymentId)]);
+    const before = await fingerprint();
+
+    const refused = await refund('Not mine');
+    expect(refused.data.refundPayment).toMatchObject({ code: 'PAYMENT_NOT_FOUND' });
+    expect(await fingerprint()).toBe(before);
+    await app.query('update payment set organizer_id = $1 where id = $2', [organizer.uuid, uuidIn(paymentId)]);
+    const granted = await refund('Mine');
+
+    expect(granted.data.refundPayment).toMatchObject({ refund: { state: 'DONE', amount: { amountMinor: 1_000 } } });
   });
 
   test.each(CALLERS)('anybody may watch what is for everybody: %s', async (caller) => {
@@ -285,7 +470,7 @@ describe('who may do what', () => {
       const { client } = callers[caller];
       await client.send('TestChangeLessonCapacity', { input: { lessonId, capacity: 1 } });
       await client.send('TestCancelBooking', { input: { holdId: enrollmentId } });
-      await client.send('TestPreparePayment', { input: { holdId: enrollmentId, provider: 'SANDBOX', ...key() } });
+      await client.send('TestPreparePayment', { input: { holdId: enrollmentId, provider: 'TOSS', ...key() } });
       await client.send('TestCloseLessonSale', { lessonId });
     }
 
@@ -313,6 +498,15 @@ describe('who may do what', () => {
     }
     expect((await client.send('TestPayment', { id: stage.paymentId })).data).toEqual({ payment: null });
     expect((await client.send('TestPayment', { id: toNodeId('Payment', unknown) })).data).toEqual({ payment: null });
+  });
+
+  test('my payments are mine, whatever cursor I bring', async () => {
+    const owner = (callers.owner as TestMember).client;
+    const { pageInfo, totalCount } = await owner.run('TestMyPayments', { first: 1 });
+    expect(totalCount).toBeGreaterThan(5);
+    const fresh = await app.member();
+
+    expect(await fresh.client.run('TestMyPayments', { after: pageInfo.endCursor })).toMatchObject({ totalCount: 0, nodes: [] });
   });
 
   test('my enrolments are mine, whatever cursor I bring', async () => {

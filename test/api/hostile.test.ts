@@ -1,39 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { WebSocket } from 'ws';
 import { nextMonth, type TestApp, testApp } from '../support/app.ts';
 import { sourceOf } from '../support/client.ts';
 import { hostileDocuments } from '../support/hostile-documents.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
-
-interface Message {
-  id?: string;
-  type: string;
-  payload?: unknown;
-}
-
-/** What the server answers to one `subscribe` of a client that writes the protocol by hand. */
-async function subscribeOnce(
-  url: string,
-  payload: object,
-): Promise<Message & { payload: { message: string; extensions: { code: string } }[] }> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-  const messages: Message[] = [];
-  socket.on('message', (data) => {
-    const message = JSON.parse(String(data)) as Message;
-    messages.push(message);
-    if (message.type === 'connection_ack') socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload }));
-  });
-  socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })));
-  try {
-    return (await eventually(() => messages.find(({ id }) => id === '1') ?? null)) as never;
-  } finally {
-    socket.terminate();
-  }
-}
 
 describe('hostile documents against the real schema', () => {
   let app: TestApp;
@@ -267,7 +241,9 @@ describe('what an operation costs', () => {
 describe('production', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: { NODE_ENV: 'production', INTROSPECTION: '', GRAPHIQL: '', SEED: '', REHEARSALS: '' } });
+    app = await testApp({
+      environment: { NODE_ENV: 'production', INTROSPECTION: '', GRAPHIQL: '', SEED: '', REHEARSALS: '', PAYMENT_SIMULATOR: 'off' },
+    });
   });
   afterAll(() => app.close());
 
@@ -284,20 +260,22 @@ describe('production', () => {
     expect(page.status).toBe(404);
   });
 
-  test('has no demonstration lessons, no demonstration accounts, no rehearsals and no sandbox', async () => {
+  test('has no demonstration lessons, no demonstration accounts, no rehearsals and no simulated payments', async () => {
     const { client } = await app.member();
     const signIn = await app.anonymous.run('TestSignIn', { input: { email: 'admin@lastseat.test', password: 'lastseat-demo' } });
     const rehearsal = await (await app.admin()).client.post({ query: 'mutation { createRehearsalMembers(count: 1) { memberId } }' });
     const lessonId = await app.lesson();
     const { enrollment } = await client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
     const paid = await client.run('TestPreparePayment', {
-      input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() },
+      input: { holdId: enrollment.id, provider: 'TOSS', idempotencyKey: randomUUID() },
     });
 
     expect(signIn.code).toBe('INVALID_CREDENTIALS');
     expect(rehearsal.errors[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
     expect((await app.anonymous.run('TestLessons')).totalCount).toBe(1);
+    expect(await app.anonymous.run('TestPaymentProviders')).toEqual([]);
     expect(paid.code).toBe('PAYMENT_PROVIDER_UNAVAILABLE');
+    expect(await app.counters(lessonId)).toEqual({ capacity: 10, held: 1, sold: 0 });
   });
 });
 

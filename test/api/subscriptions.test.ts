@@ -4,6 +4,7 @@ import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { nextMonth, type TestApp, testApp } from '../support/app.ts';
 import { type AvailabilityState, Watch } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { payFor } from '../support/payments.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
@@ -28,7 +29,7 @@ describe('availabilityChanged', () => {
     const { enrollment } = await one.client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
     await sees({ capacity: 3, free: 2, held: 1, sold: 0 });
 
-    await one.client.run('TestPreparePayment', { input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() } });
+    await payFor(one.client, enrollment.id);
     await sees({ capacity: 3, free: 2, held: 0, sold: 1 });
 
     await one.client.run('TestCancelBooking', { input: { holdId: enrollment.id } });

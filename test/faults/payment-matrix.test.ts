@@ -60,30 +60,6 @@ let simulator: Simulator;
 let wire: TcpProxy;
 const report: string[][] = [];
 
-beforeAll(async () => {
-  simulator = await Simulator.start();
-  wire = await tcpProxy(simulator.url);
-  const baseUrl = new URL(wire.url).origin;
-  const { KAKAOPAY, TOSS, PORTONE, KISPG } = simulator.settings;
-  app = await testApp({
-    role: 'all',
-    simulator,
-    providers: {
-      KAKAOPAY: { ...KAKAOPAY, baseUrl },
-      TOSS: { ...TOSS, baseUrl },
-      PORTONE: { ...PORTONE, baseUrl },
-      KISPG: { ...KISPG, baseUrl },
-    },
-    environment: { PAYMENT_ANSWER_TIMEOUT_MS: '250', PAYMENT_CONNECT_TIMEOUT_MS: '250' },
-  });
-});
-afterAll(async () => {
-  process.stdout.write(tableOf(report));
-  await app.close();
-  await wire[Symbol.asyncDispose]();
-  await simulator.close();
-});
-
 /** Orders the fault, or takes the provider down; the function ends it. */
 async function order(provider: SimulatedProvider, call: Call, outcome: Outcome): Promise<() => Promise<void>> {
   const fault = OUTCOMES[outcome];
@@ -169,25 +145,51 @@ async function endOf({ paymentId, holdId }: { paymentId: string; holdId: string 
   };
 }
 
-describe.each(PROVIDERS.map((provider) => [provider] as const))('%s', (provider) => {
-  const cells = CALLS.flatMap((call) => (Object.keys(OUTCOMES) as Outcome[]).map((outcome) => [call, outcome] as const));
-
-  test.each(cells)('%s: %s', async (call, outcome) => {
-    const played = await play(provider, call, outcome);
-
-    const end = await endOf(played);
-    report.push([provider, call, outcome, end.hold, end.payment, String(end.captures), String(end.keptMinor)]);
-    expect(end).toEqual(expectedEnd(provider, call, outcome));
-    expect(await app.brokenInvariants()).toEqual([]);
+describe('every call of every provider, with every outcome', () => {
+  beforeAll(async () => {
+    simulator = await Simulator.start();
+    wire = await tcpProxy(simulator.url);
+    const baseUrl = new URL(wire.url).origin;
+    const { KAKAOPAY, TOSS, PORTONE, KISPG } = simulator.settings;
+    app = await testApp({
+      role: 'all',
+      simulator,
+      providers: {
+        KAKAOPAY: { ...KAKAOPAY, baseUrl },
+        TOSS: { ...TOSS, baseUrl },
+        PORTONE: { ...PORTONE, baseUrl },
+        KISPG: { ...KISPG, baseUrl },
+      },
+      environment: { PAYMENT_ANSWER_TIMEOUT_MS: '250', PAYMENT_CONNECT_TIMEOUT_MS: '250' },
+    });
   });
-});
+  afterAll(async () => {
+    process.stdout.write(tableOf(report));
+    await app.close();
+    await wire[Symbol.asyncDispose]();
+    await simulator.close();
+  });
 
-test('nothing is open, and the deposits are empty', async () => {
-  const { client } = await app.admin();
+  describe.each(PROVIDERS.map((provider) => [provider] as const))('%s', (provider) => {
+    const cells = CALLS.flatMap((call) => (Object.keys(OUTCOMES) as Outcome[]).map((outcome) => [call, outcome] as const));
 
-  await eventually(async () => (await client.run('TestReconciliation')).open === 0);
+    test.each(cells)('%s: %s', async (call, outcome) => {
+      const played = await play(provider, call, outcome);
 
-  expect(await client.run('TestReconciliation')).toMatchObject({ open: 0, overdue: 0, deposits: { amountMinor: 0 } });
+      const end = await endOf(played);
+      report.push([provider, call, outcome, end.hold, end.payment, String(end.captures), String(end.keptMinor)]);
+      expect(end).toEqual(expectedEnd(provider, call, outcome));
+      expect(await app.brokenInvariants()).toEqual([]);
+    });
+  });
+
+  test('nothing is open, and the deposits are empty', async () => {
+    const { client } = await app.admin();
+
+    await eventually(async () => (await client.run('TestReconciliation')).open === 0);
+
+    expect(await client.run('TestReconciliation')).toMatchObject({ open: 0, overdue: 0, deposits: { amountMinor: 0 } });
+  });
 });
 
 function tableOf(rows: readonly string[][]): string {

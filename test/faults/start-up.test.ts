@@ -8,6 +8,7 @@ import type { Environment } from '../../src/config.ts';
 import { ACCESS_TOKEN_SECRET, testEnvironment } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { payFor } from '../support/payments.ts';
 import { ServerProcess, startNode } from '../support/process.ts';
 import { urlOf } from '../support/sql.ts';
 import { eventually } from '../support/wait.ts';
@@ -114,9 +115,9 @@ describe('a server that cannot start says why in one sentence on stderr and exit
   });
 });
 
-test('the embedded mode: ready with its timetable, and a second start keeps what was booked', async () => {
+test('the embedded mode: ready with its timetable, and a second start keeps what was booked and what was paid', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'lastseat-start-'));
-  const environment = { PORT: '0', DATA_DIR: directory, LOG_LEVEL: 'warn' } as never;
+  const environment = { PORT: '0', DATA_DIR: directory, LOG_LEVEL: 'warn', PAYMENT_SIMULATOR_PORT: '0' } as never;
   const input = { email: 'member@lastseat.test', password: 'lastseat-demo' };
   const first = await startNode(environment);
   expect(first.process.stdout).toMatch(/Database {2}embedded PostgreSQL on port \d+, kept in /);
@@ -125,7 +126,8 @@ test('the embedded mode: ready with its timetable, and a second start keeps what
   const { nodes, totalCount } = await client.run('TestLessons', { filter: { freeOnly: true } });
   expect(totalCount).toBe(40);
   const booked = await client.run('TestEnroll', { input: { lessonId: nodes[0]!.id, withLocker: true, idempotencyKey: 'kept' } });
-  await client.run('TestPreparePayment', { input: { holdId: booked.enrollment.id, provider: 'SANDBOX', idempotencyKey: 'kept' } });
+  expect(await client.run('TestPaymentProviders')).toEqual(['KAKAOPAY', 'TOSS', 'PORTONE', 'KISPG']);
+  const paymentId = await payFor(client, booked.enrollment.id, 'KAKAOPAY');
   await first.anonymous.close();
   first.process.signal('SIGINT');
   expect(await first.process.ended()).toEqual({ code: 0, signal: null });
@@ -139,6 +141,13 @@ test('the embedded mode: ready with its timetable, and a second start keeps what
   // The token of before is good too: the secret was kept.
   expect((await second.anonymous.as(signedIn.tokens.accessToken).run('TestMe')).email).toBe(input.email);
   expect(await second.anonymous.run('TestAudit')).toMatchObject({ ok: true, oversold: 0 });
+  // The simulator kept its books too: what was paid before can be given back.
+  const admin = await second.anonymous.run('TestSignIn', { input: { ...input, email: 'admin@lastseat.test' } });
+  const refunded = await second.anonymous.as(admin.tokens.accessToken).run('TestRefundPayment', {
+    input: { paymentId, reason: 'Broken boiler', idempotencyKey: 'back' },
+  });
+  expect(refunded).toMatchObject({ __typename: 'RefundPaymentSuccess', refund: { state: 'DONE', givesBack: true } });
+  expect((await mine.run('TestMyEnrollments')).nodes).toMatchObject([{ state: 'RETURNED' }]);
   await second.stop();
   await rm(directory, { recursive: true, force: true });
 });

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { type TestMember, tally, testEnvironment } from '../support/app.ts';
 import { type AvailabilityState, type TestClient, Watch } from '../support/client.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { payFor } from '../support/payments.ts';
 import { type ServerNode, startNode } from '../support/process.ts';
 import { type TestRedis, testRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
@@ -22,20 +24,22 @@ const isInOrder = (watch: Watch, id: string) => {
 
 describe('two API processes on one database and one Redis', () => {
   let redis: TestRedis;
+  let simulator: Simulator;
   let database: Awaited<ReturnType<typeof testDatabaseUrl>>;
   let a: ServerNode;
   let b: ServerNode;
-  const start = () => startNode({ ...testEnvironment(database.url), REDIS_URL: redis.url }, '--role', 'api');
+  const start = () =>
+    startNode(testEnvironment(database.url, { REDIS_URL: redis.url, PAYMENT_SIMULATOR_URL: simulator.url }), '--role', 'api');
 
   beforeAll(async () => {
-    redis = await testRedis();
-    database = await testDatabaseUrl();
+    [redis, simulator, database] = await Promise.all([testRedis(), Simulator.start(), testDatabaseUrl()]);
     // One migrates, the other waits for it.
     [a, b] = await Promise.all([start(), start()]);
   });
   afterAll(async () => {
     await Promise.all([a.stop(), b.stop()]);
     await database.drop();
+    await simulator.close();
     await redis.stop();
   });
 
@@ -78,12 +82,11 @@ describe('two API processes on one database and one Redis', () => {
     const member = await a.member();
     const { enrollment } = await enroll(at(a, member), lessonId);
 
-    const paid = await at(b, member).run('TestPreparePayment', {
-      input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() },
-    });
+    const id = await payFor(at(b, member), enrollment.id);
+    const paid = await at(a, member).run('TestPayment', { id });
     const cancelled = await at(a, member).run('TestCancelBooking', { input: { holdId: enrollment.id } });
 
-    expect(paid.hold).toMatchObject({ id: enrollment.id, state: 'CONFIRMED' });
+    expect(paid).toMatchObject({ state: 'APPROVED', hold: { id: enrollment.id, state: 'CONFIRMED' } });
     expect(cancelled.hold).toMatchObject({ id: enrollment.id, state: 'RETURNED' });
     expect(await a.counters(lessonId)).toEqual({ capacity: 1, held: 0, sold: 0 });
   });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { Books } from '../../src/simulator/books.ts';
 import { Simulator } from '../../src/simulator/simulator.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { agreed, booked, type Merchant, paidByToss, startWorld, type World } from './merchant.ts';
@@ -90,6 +91,35 @@ describe('the journal', () => {
 });
 
 describe('the books', () => {
+  test('forget the oldest order that nobody paid, and never one that was paid instead', () => {
+    const books = new Books(() => new Date(), null);
+    const returnUrls = { paid: '', cancelled: '', failed: '' };
+    const terms = { amountMinor: 12_000, currency: 'KRW', title: '', returnUrls, terms: {} };
+    books.capture(books.begin('TOSS', 'paid', { ...terms, reference: 'paid' }));
+
+    for (let order = 0; order <= 10_000; order += 1) books.begin('TOSS', `unpaid-${order}`, { ...terms, reference: `unpaid-${order}` });
+
+    expect(books.payments()).toHaveLength(10_001);
+    expect(books.order('TOSS', 'unpaid-0')).toBeUndefined();
+    expect(books.attempt('TOSS', 'unpaid-0')).toBeUndefined();
+    expect(books.order('TOSS', 'unpaid-1')?.attempts).toHaveLength(1);
+    expect(books.payment('paid')?.capturedMinor).toBe(12_000);
+  });
+
+  test('keep an order’s last twenty attempts, and the one that was paid', () => {
+    const books = new Books(() => new Date(), null);
+    const returnUrls = { paid: '', cancelled: '', failed: '' };
+    const terms = { amountMinor: 12_000, currency: 'KRW', title: '', returnUrls, terms: {} };
+    books.capture(books.begin('KAKAOPAY', 'order', { ...terms, reference: 'paid' }));
+
+    for (let attempt = 1; attempt <= 25; attempt += 1) books.begin('KAKAOPAY', 'order', { ...terms, reference: `attempt-${attempt}` });
+
+    expect(books.order('KAKAOPAY', 'order')?.attempts).toHaveLength(20);
+    expect(books.attempt('KAKAOPAY', 'paid')?.attempt.state).toBe('CAPTURED');
+    expect(books.attempt('KAKAOPAY', 'attempt-6')).toBeUndefined();
+    expect(books.attempt('KAKAOPAY', 'attempt-7')?.attempt.state).toBe('PREPARED');
+  });
+
   const ORDER_IDS = ['order-one', 'order-two'];
   /** Most calls go well. */
   const NO_FAULT = Array.from({ length: 12 }, () => null);

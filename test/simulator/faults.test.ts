@@ -99,7 +99,7 @@ describe.each(PROVIDERS)('faults of %s at the approval', (provider) => {
 
     const { orderId, answer } = await underFault(world, provider, 'REFUSE');
 
-    expect(answer).toMatchObject({ text: expect.stringMatching(/USER_LOCKED|REJECT_CARD_COMPANY|9301/) });
+    expect(answer).toMatchObject({ text: expect.stringMatching(/USER_LOCKED|REJECT_CARD_COMPANY|3095/) });
     expect(booked(world, orderId)?.captured).toBe(0);
   });
 
@@ -115,7 +115,7 @@ describe.each(PROVIDERS)('faults of %s at the approval', (provider) => {
   test('LATENCY: the effect comes with the answer, also when the caller gave up before', async () => {
     await using world = await startWorld();
     const { orderId, approve } = await APPROVALS[provider](world);
-    world.simulator.order({ provider, call: 'approve', fault: 'LATENCY', milliseconds: 400 });
+    world.simulator.order({ provider, call: 'approve', fault: 'LATENCY', milliseconds: 1_000 });
 
     const answer = await noticed(approve(100));
     const meanwhile = booked(world, orderId)?.captured;

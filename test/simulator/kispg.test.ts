@@ -146,7 +146,7 @@ describe('KISPG, simulated', () => {
 
     const { json } = await world.vendors.kispg('/v2/payment', { tid, goodsAmt: '12000' });
 
-    expect(json.resultCd).toBe('9104');
+    expect(json.resultCd).toBe('2201');
     expect(booked(world, orderId)).toEqual(PAID_ONCE);
   });
 
@@ -181,7 +181,7 @@ describe('KISPG, simulated', () => {
     const again = await world.vendors.kispg('/v2/cancel', cancelFields(tid, '12000', '0'));
     const approved = await world.vendors.kispg('/v2/payment', { tid, goodsAmt: '12000' });
 
-    expect([cancelled.json.resultCd, again.json.resultCd, approved.json.resultCd]).toEqual(['9201', '9201', '9106']);
+    expect([cancelled.json.resultCd, again.json.resultCd, approved.json.resultCd]).toEqual(['2012', '2012', '9106']);
     expect(booked(world, prepared.orderId)).toEqual(UNPAID);
   });
 
@@ -192,14 +192,15 @@ describe('KISPG, simulated', () => {
 
     const { json } = await world.vendors.kispg('/v2/cancel', cancelFields(tid, '12000', '0'));
 
-    expect(json.resultCd).toBe('9202');
+    expect(json.resultCd).toBe('2013');
     expect(booked(world, orderId)?.refunded).toBe(12_000);
   });
 
   test.each([
-    ['more than is left', '12001', '1' as const, '9203'],
-    ['a part, called all', '5000', '0' as const, '9203'],
-    ['nothing', '0', '1' as const, '9001'],
+    ['more than is left', '12001', '1' as const, '2032'],
+    ['a part, called all', '5000', '0' as const, '2011'],
+    ['nothing', '0', '1' as const, '2010'],
+    ['no amount', '', '1' as const, '9001'],
   ])('cancelling %s is refused and gives nothing back', async (_name, canAmt, partCanFlg, code) => {
     await using world = await startWorld();
     const { orderId, tid } = await paidByKispg(world);
@@ -219,7 +220,7 @@ describe('KISPG, simulated', () => {
     const refused = await world.vendors.kispg('/v2/payment', { tid, goodsAmt: '12000' });
     const again = await world.vendors.kispg('/v2/payment', { tid, goodsAmt: '12000' });
 
-    expect([refused.json.resultCd, again.json.resultCd]).toEqual(['9301', '9301']);
+    expect([refused.json.resultCd, again.json.resultCd]).toEqual(['3095', '3095']);
     expect(booked(world, prepared.orderId)).toEqual(UNPAID);
   });
 });

@@ -156,9 +156,10 @@ describe('Toss, simulated', () => {
     const stillReady = await world.vendors.toss('GET', `/orders/${left.orderId}`);
     passedMs = 30 * 60_000 + 1;
     const expired = await world.vendors.toss('GET', `/orders/${left.orderId}`);
+    const page = await world.vendors.call('GET', new URL(left.checkout.url).pathname);
 
     expect([late.status, late.json.code]).toEqual([404, 'NOT_FOUND_PAYMENT_SESSION']);
-    expect([stillReady.json.status, expired.json.status]).toEqual(['READY', 'EXPIRED']);
+    expect([stillReady.json.status, expired.json.status, page.status]).toEqual(['READY', 'EXPIRED', 409]);
   });
 
   test('a second confirmation without a key is the "already" error, and no second capture', async () => {

@@ -228,7 +228,7 @@ export interface TestAppOptions {
 }
 
 /** The environment of a test server, in this process or in another one. */
-export const testEnvironment = (databaseUrl: string, environment: Environment = {}) => ({
+export const testEnvironment = (databaseUrl: string, environment: Environment = {}): Environment & { DATABASE_URL: string } => ({
   NODE_ENV: 'test',
   PORT: '0',
   DATABASE_URL: databaseUrl,

@@ -81,9 +81,11 @@ export class PaymentSaga {
   /** Does what is left to do for a payment, and answers it as it is then. Unknown outcomes leave it open: the reconciler comes again. */
   async advance(paymentId: string, occasion: Occasion = {}): Promise<Payment> {
     const other = this.underWay.get(paymentId);
-    if (other) {
-      const payment = await other;
-      if (!occasion.isAsked) return payment;
+    if (other !== undefined) {
+      const bringsNothing = !occasion.isAsked && !occasion.authorization && !occasion.declined;
+      if (bringsNothing) return other;
+      // Whoever is at it knows nothing of this: it comes next, also when the other failed, whose caller is told.
+      await other.catch(() => undefined);
     }
     const run = this.run(paymentId, occasion).finally(() => {
       if (this.underWay.get(paymentId) === run) this.underWay.delete(paymentId);

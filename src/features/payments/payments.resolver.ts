@@ -107,10 +107,11 @@ export class PaymentsResolver {
     const { checkout } = payment;
     if (!checkout || payment.state !== 'PENDING' || !payment.isCurrent || payment.customerAuthorization) return null;
     if (context.viewer?.memberId !== payment.memberId) return null;
-    if (checkout.method === 'POST')
-      return { ...checkout, fields: Object.entries(checkout.fields).map(([name, value]) => ({ name, value })) };
+    // Sorted, because the database keeps no order of them: the same request must get the same answer.
+    const fields = Object.entries(checkout.fields).sort(([one], [other]) => (one < other ? -1 : 1));
+    if (checkout.method === 'POST') return { ...checkout, fields: fields.map(([name, value]) => ({ name, value })) };
     const url = new URL(checkout.url);
-    for (const [name, value] of Object.entries(checkout.fields)) url.searchParams.set(name, value);
+    for (const [name, value] of fields) url.searchParams.set(name, value);
     return { url: url.href, method: 'GET', fields: [] };
   }
 

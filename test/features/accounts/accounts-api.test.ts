@@ -35,6 +35,9 @@ async function serve(stack: AccountsStack): Promise<GraphqlServer> {
       clientIp: ip,
       em: stack.db.database.fork(),
       loaders: new Map(),
+      watch: () => {
+        throw new Error('Nothing is watched here.');
+      },
     }),
   });
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { payFor } from '../../support/payments.ts';
 
 failOnLeaks();
 
@@ -13,6 +14,14 @@ const CHECKS = [
   'quota-kept',
   'hold-has-items',
   'payment-agrees-with-hold',
+  'refunds-add-up',
+  'books-agree-with-payments',
+  'ledger-transfers-balance',
+  'ledger-transfers-whole',
+  'ledger-balances-equal-entries',
+  'ledger-balances-chain',
+  'ledger-floors-kept',
+  'ledger-currencies-fit',
 ];
 
 /** Two members with a place each, one of them paid. */
@@ -21,7 +30,7 @@ async function sold(app: TestApp) {
   const [one, two] = await app.members(2);
   const paid = await one!.client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
   const held = await two!.client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
-  await one!.client.run('TestPreparePayment', { input: { holdId: paid.enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() } });
+  await payFor(one!.client, paid.enrollment.id);
   return { pool: uuidIn(lessonId), paid: uuidIn(paid.enrollment.id), held: uuidIn(held.enrollment.id), lessonId };
 }
 

@@ -4,6 +4,7 @@ import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { payFor } from '../../support/payments.ts';
 
 failOnLeaks();
 
@@ -49,15 +50,14 @@ describe('enroll', () => {
 
     expect((await admin.run('TestUpdateLesson', { input: { lessonId, priceMinor: 60_000 } })).lesson.price.amountMinor).toBe(60_000);
 
-    const paid = await early.client.run('TestPreparePayment', {
-      input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() },
+    const paymentId = await payFor(early.client, enrollment.id);
+    expect(await early.client.run('TestPayment', { id: paymentId })).toMatchObject({
+      state: 'APPROVED',
+      amount: { amountMinor: 50_000, currency: 'KRW' },
+      captured: { amountMinor: 50_000 },
     });
-    expect(paid.payment.amount).toEqual({ amountMinor: 50_000, currency: 'KRW' });
     expect((await early.client.run('TestMyEnrollments')).nodes[0]?.amount.amountMinor).toBe(50_000);
     expect((await enroll(late.client, lessonId)).enrollment.amount.amountMinor).toBe(60_000);
-    expect(await app.query('select state, amount_minor::int as amount from sandbox_charge order by created_at desc limit 1')).toEqual([
-      { state: 'APPROVED', amount: 50_000 },
-    ]);
   });
 
   test('a member who has the lesson is told so, with the enrolment to pay or to cancel', async () => {
@@ -70,7 +70,7 @@ describe('enroll', () => {
       code: 'ALREADY_ENROLLED',
       existing: { id: enrollment.id, state: 'HELD' },
     });
-    await client.run('TestPreparePayment', { input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() } });
+    await payFor(client, enrollment.id);
     expect(await enroll(client, lessonId)).toMatchObject({ existing: { id: enrollment.id, state: 'CONFIRMED' } });
     expect(await app.counters(lessonId)).toEqual({ capacity: 10, held: 0, sold: 1 });
   });
@@ -274,7 +274,7 @@ describe('lockers', () => {
     expect(await free()).toEqual({ [women]: 0, [men]: 0 });
 
     await woman.client.run('TestCancelBooking', { input: { holdId: hers.enrollment.id } });
-    await man.client.run('TestPreparePayment', { input: { holdId: his.enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() } });
+    await payFor(man.client, his.enrollment.id);
     expect(await free()).toEqual({ [women]: 1, [men]: 0 });
     await man.client.run('TestCancelBooking', { input: { holdId: his.enrollment.id } });
     expect(await free()).toEqual({ [women]: 1, [men]: 1 });

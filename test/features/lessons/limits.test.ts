@@ -4,6 +4,7 @@ import pg from 'pg';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { payFor } from '../../support/payments.ts';
 import { eventually } from '../../support/wait.ts';
 
 failOnLeaks();
@@ -121,11 +122,12 @@ describe('a sale that closes while members enrol', () => {
     const { enrollment } = await enroll(client, lessonId);
     await close(lessonId);
 
-    const paid = await client.run('TestPreparePayment', {
-      input: { holdId: enrollment.id, provider: 'SANDBOX', idempotencyKey: randomUUID() },
-    });
+    const id = await payFor(client, enrollment.id);
 
-    expect(paid).toMatchObject({ payment: { state: 'APPROVED' }, hold: { id: enrollment.id, state: 'CONFIRMED' } });
+    expect(await client.run('TestPayment', { id })).toMatchObject({
+      state: 'APPROVED',
+      hold: { id: enrollment.id, state: 'CONFIRMED' },
+    });
   });
 
   test('closing twice, closing before it opened, and what it leaves in the sale window', async () => {

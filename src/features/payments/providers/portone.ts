@@ -36,7 +36,7 @@ type Settings = NonNullable<ProviderSettings['PORTONE']>;
  * PortOne V2, through the vendor's own SDK.
  *
  * What the SDK answers is typed and not checked, so everything that a conclusion rests on is checked here. Its calls have no time-out and no limit of their
- * own: they go out over `wire`, which has both.
+ * own: they go out over a `Wire`, which has both.
  *
  * A customer may try again with the same payment id after a failed try; only a success is final ("several tries are possible for one paymentId, only one can
  * succeed", says PortOne's guide). So for `find` a FAILED payment is still waiting, and so is one that PortOne does not know yet because nobody has

@@ -1,0 +1,335 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
+import type { SimulatedProvider, SimulatedWebhook } from '../../../src/simulator/simulator.ts';
+import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
+import { failOnLeaks } from '../../support/leaks.ts';
+import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
+import { outcomeOf } from '../../support/provider-books.ts';
+import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } from '../../support/webhooks.ts';
+
+failOnLeaks();
+
+const PRICE = 80_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const SENDERS = ['TOSS', 'PORTONE', 'KISPG'] as const satisfies SimulatedProvider[];
+type Sender = (typeof SENDERS)[number];
+
+/** The simulator sends nothing by itself: each test delivers what it wants, when it wants it. */
+async function silentApp(): Promise<TestApp> {
+  const app = await testApp();
+  app.simulator.sendsWebhooks = false;
+  return app;
+}
+
+/** A payment that is booked, and the webhook about its capture, which nobody has delivered yet. */
+async function booked(app: TestApp, provider: Sender) {
+  const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+  const payment = await begin(client, holdId, provider);
+  await atCheckout(payment);
+  const webhook = app.simulator.webhooksOf(uuidIn(payment.id)).at(-1)!;
+  return { client, holdId, paymentId: payment.id, webhook };
+}
+
+const TRANSMITTED_AT = 'tosspayments-webhook-transmission-time';
+const withHeader = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => ({
+  ...webhook,
+  headers: { ...webhook.headers, [name]: value },
+});
+const withoutHeader = (webhook: SimulatedWebhook, name: string): SimulatedWebhook => ({
+  ...webhook,
+  headers: Object.fromEntries(Object.entries(webhook.headers).filter(([given]) => given !== name)),
+});
+const withText = (webhook: SimulatedWebhook, body: string): SimulatedWebhook => ({ ...webhook, body });
+const withJson = (webhook: SimulatedWebhook, change: (event: { data: Record<string, unknown> } & Record<string, unknown>) => object) =>
+  withText(webhook, JSON.stringify(change(JSON.parse(webhook.body))));
+const withField = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => {
+  const fields = new URLSearchParams(webhook.body);
+  fields.set(name, value);
+  return withText(webhook, fields.toString());
+};
+const moment = (ms: number) => new Date(Date.now() + ms).toISOString();
+
+/** Signs as PortOne does, so that only what was changed can be what is wrong with it. */
+const signed = (app: TestApp, webhook: SimulatedWebhook, { ageMs = 0, secret }: { ageMs?: number; secret?: string } = {}) => {
+  const at = new Date(Date.now() - ageMs);
+  const id = webhook.headers['webhook-id']!;
+  const signature = new Webhook(secret ?? app.simulator.settings.PORTONE.webhookSecret).sign(id, at, webhook.body);
+  const signature2 = { 'webhook-timestamp': String(Math.floor(at.getTime() / 1_000)), 'webhook-signature': signature };
+  return { ...webhook, headers: { ...webhook.headers, ...signature2 } };
+};
+
+type Change = (webhook: SimulatedWebhook, app: TestApp) => SimulatedWebhook;
+
+const REFUSED: [Sender, string, Change][] = [
+  ['TOSS', 'not JSON', (webhook) => withText(webhook, 'status=DONE')],
+  ['TOSS', 'an empty body', (webhook) => withText(webhook, '')],
+  ['TOSS', 'a list', (webhook) => withText(webhook, `[${webhook.body}]`)],
+  ['TOSS', 'of another merchant', (webhook) => withJson(webhook, (event) => ({ ...event, data: { ...event.data, mId: 'somebody' } }))],
+  ['TOSS', 'about nothing', (webhook) => withJson(webhook, ({ data: _, ...event }) => event)],
+  ['TOSS', 'without an id', (webhook) => withoutHeader(webhook, 'tosspayments-webhook-transmission-id')],
+  ['TOSS', 'without a time', (webhook) => withoutHeader(webhook, TRANSMITTED_AT)],
+  ['TOSS', 'of a time that is none', (webhook) => withHeader(webhook, TRANSMITTED_AT, 'yesterday')],
+  ['TOSS', 'later than any try of the provider', (webhook) => withHeader(webhook, TRANSMITTED_AT, moment(-97 * HOUR))],
+  ['TOSS', 'of the future', (webhook) => withHeader(webhook, TRANSMITTED_AT, moment(6 * MINUTE))],
+  ['TOSS', 'of a deposit without its fields', (webhook) => withText(webhook, JSON.stringify({ orderId: webhook.orderId }))],
+  ['PORTONE', 'with an altered body', (webhook) => withText(webhook, webhook.body.replace('Transaction.Paid', 'Transaction.Cancelled'))],
+  ['PORTONE', 'serialised anew', (webhook) => withText(webhook, JSON.stringify(JSON.parse(webhook.body), null, 1))],
+  ['PORTONE', 'with the id of another', (webhook) => withHeader(webhook, 'webhook-id', 'whk_of_another')],
+  ['PORTONE', 'signed by somebody else', (webhook, app) => signed(app, webhook, { secret: 'whsec_c29tZWJvZHkgZWxzZQ==' })],
+  ['PORTONE', 'without a signature', (webhook) => withoutHeader(webhook, 'webhook-signature')],
+  ['PORTONE', 'of another version of signatures', (webhook) => withHeader(webhook, 'webhook-signature', 'v2,AAAA')],
+  ['PORTONE', 'signed 6 minutes ago', (webhook, app) => signed(app, webhook, { ageMs: 6 * MINUTE })],
+  ['PORTONE', 'signed in 6 minutes', (webhook, app) => signed(app, webhook, { ageMs: -6 * MINUTE })],
+  ['PORTONE', 'genuinely signed and not JSON', (webhook, app) => signed(app, withText(webhook, 'Transaction.Paid'))],
+  ['PORTONE', 'genuinely signed and no event', (webhook, app) => signed(app, withText(webhook, '{"data":{}}'))],
+  ['PORTONE', 'an empty body', (webhook) => withText(webhook, '')],
+  ['KISPG', 'with another amount', (webhook) => withField(webhook, 'amt', String(PRICE - 1))],
+  ['KISPG', 'with another moment', (webhook) => withField(webhook, 'ediDate', '20260101000000')],
+  ['KISPG', 'with another hash', (webhook) => withField(webhook, 'encData', 'f'.repeat(64))],
+  ['KISPG', 'without a hash', (webhook) => withField(webhook, 'encData', '')],
+  ['KISPG', 'of another merchant', (webhook) => withField(webhook, 'mid', 'somebody0m')],
+  ['KISPG', 'without a tid', (webhook) => withField(webhook, 'tid', '')],
+  ['KISPG', 'neither a form nor JSON', (webhook) => withText(webhook, 'OK')],
+  ['KISPG', 'an empty body', (webhook) => withText(webhook, '')],
+];
+
+const ANOTHER = randomUUID();
+
+/** Genuine as far as can be told, and nothing of ours: acknowledged, so that the provider does not come again. */
+const NOT_OURS: [Sender, string, Change][] = [
+  ['TOSS', 'another kind of event', (webhook) => withJson(webhook, (event) => ({ ...event, eventType: 'METHOD_UPDATED' }))],
+  ['TOSS', 'an unknown order', (webhook) => withJson(webhook, (event) => ({ ...event, data: { ...event.data, orderId: ANOTHER } }))],
+  [
+    'TOSS',
+    'an order that is no UUID',
+    (webhook) => withJson(webhook, (event) => ({ ...event, data: { ...event.data, orderId: "' or 1" } })),
+  ],
+  ['PORTONE', 'an unknown order', (webhook, app) => signed(app, withText(webhook, webhook.body.replace(webhook.orderId, ANOTHER)))],
+  ['PORTONE', 'an order that is no UUID', (webhook, app) => signed(app, withText(webhook, webhook.body.replace(webhook.orderId, 'no-2')))],
+  ['PORTONE', 'another store', (webhook, app) => signed(app, withText(webhook, webhook.body.replace('store-simulated', 'store-another')))],
+  ['PORTONE', 'no payment at all', (webhook, app) => signed(app, withText(webhook, '{"type":"BillingKey.Issued","data":{}}'))],
+  ['KISPG', 'an unknown order', (webhook) => withField(webhook, 'moid', ANOTHER)],
+  ['KISPG', 'an order that is no UUID', (webhook) => withField(webhook, 'moid', '20260101-1')],
+];
+
+describe('a webhook', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await silentApp();
+  });
+  afterAll(() => app.close());
+
+  describe('is refused, changes nothing, and leaves the genuine one its effect:', () => {
+    test.each(REFUSED)('%s, %s', async (provider, _, change) => {
+      const { paymentId, webhook } = await booked(app, provider);
+      const before = await everythingOf(app);
+
+      const forged = await ring(app, provider, change(webhook, app));
+
+      expect(forged.status).toBe(401);
+      expect(await everythingOf(app)).toEqual(before);
+      expect(timesAsked(app.simulator, paymentId)).toBe(0);
+      expect((await ring(app, provider, webhook)).status).toBe(200);
+      expect(await app.query('select copies from webhook_receipt where payment_id = $1', [uuidIn(paymentId)])).toEqual([{ copies: 1 }]);
+      await answered(app, paymentId);
+    });
+  });
+
+  describe('that is not about a payment of ours is acknowledged and changes nothing:', () => {
+    test.each(NOT_OURS)('%s, %s', async (provider, _, change) => {
+      const { paymentId, webhook } = await booked(app, provider);
+      const before = await everythingOf(app);
+
+      const { status } = await ring(app, provider, change(webhook, app));
+
+      expect(status).toBe(200);
+      expect(await everythingOf(app)).toEqual(before);
+      expect(timesAsked(app.simulator, paymentId)).toBe(0);
+    });
+
+    test('the order of another provider', async () => {
+      const { paymentId } = await booked(app, 'TOSS');
+      const { webhook } = await booked(app, 'PORTONE');
+      const before = await everythingOf(app);
+
+      const { status } = await ring(
+        app,
+        'PORTONE',
+        signed(app, withText(webhook, webhook.body.replace(webhook.orderId, uuidIn(paymentId)))),
+      );
+
+      expect(status).toBe(200);
+      expect(await everythingOf(app)).toEqual(before);
+    });
+  });
+
+  test.each(['kakaopay', 'stripe', 'constructor', '__proto__', 'toss%2F..'])('nobody listens at /webhooks/%s', async (name) => {
+    const { webhook } = await booked(app, 'TOSS');
+    const before = await everythingOf(app);
+
+    const { status } = await ring(app, name, webhook);
+
+    expect(status).toBe(404);
+    expect(await everythingOf(app)).toEqual(before);
+  });
+
+  test.each(SENDERS)('larger than 64 KiB is refused before it is read, %s', async (provider) => {
+    const { webhook } = await booked(app, provider);
+    const before = await everythingOf(app);
+    const padded = (bytes: number) =>
+      Buffer.concat([Buffer.from(webhook.body), Buffer.alloc(bytes - Buffer.byteLength(webhook.body), ' ')]);
+
+    const tooLarge = await ring(app, provider, { headers: webhook.headers, body: padded(65_537) });
+    const largest = await ring(app, provider, { headers: webhook.headers, body: padded(65_536) });
+
+    expect(tooLarge.status).toBe(413);
+    // PortOne signs every byte.
+    expect(largest.status).toBe(provider === 'PORTONE' ? 401 : 200);
+    if (provider === 'PORTONE') expect(await everythingOf(app)).toEqual(before);
+  });
+
+  test.each(
+    SENDERS.flatMap((provider) =>
+      ['application/json', 'application/x-www-form-urlencoded', 'text/plain', 'application/octet-stream', ''].map(
+        (type) => [provider, type] as const,
+      ),
+    ),
+  )('of %s is read as it is, whatever its type says: %j', async (provider, type) => {
+    const { paymentId, webhook } = await booked(app, provider);
+    const labelled = type === '' ? withoutHeader(webhook, 'content-type') : withHeader(webhook, 'content-type', type);
+
+    const { status } = await ring(app, provider, labelled);
+
+    expect(status).toBe(200);
+    expect(await app.query('select copies from webhook_receipt where payment_id = $1', [uuidIn(paymentId)])).toEqual([{ copies: 1 }]);
+    await answered(app, paymentId);
+  });
+
+  test.each([
+    ['TOSS', 'a day', (webhook: SimulatedWebhook) => withHeader(webhook, TRANSMITTED_AT, moment(-24 * HOUR))],
+    [
+      'TOSS',
+      'the last try, after 3 days and 19 hours',
+      (webhook: SimulatedWebhook) => withHeader(webhook, TRANSMITTED_AT, moment(-91 * HOUR)),
+    ],
+    ['PORTONE', '4 minutes', (webhook: SimulatedWebhook) => signed(app, webhook, { ageMs: 4 * MINUTE })],
+  ] as const)('that is late is taken: %s, %s', async (provider, _, late) => {
+    const { paymentId, webhook } = await booked(app, provider);
+    await refundInConsole(app.simulator, paymentId, 30_000);
+
+    const { status } = await ring(app, provider, late(webhook));
+    await answered(app, paymentId);
+
+    expect(status).toBe(200);
+    expect(await app.query('select state, refunded_minor as refunded from payment where id = $1', [uuidIn(paymentId)])).toEqual([
+      { state: 'APPROVED', refunded: '30000' },
+    ]);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
+  test.each([
+    ['TOSS', 1],
+    ['PORTONE', 1],
+    // It cannot be asked.
+    ['KISPG', 0],
+  ] as const)('that comes five times at once and five times later rings once: %s is asked %i times', async (provider, asked) => {
+    const { paymentId, webhook } = await booked(app, provider);
+    const copies = () => Promise.all(Array.from({ length: 5 }, () => ring(app, provider, webhook)));
+
+    const answers = await copies();
+    if (provider !== 'KISPG') await answered(app, paymentId);
+    answers.push(...(await copies()));
+
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect(new Set(answers.map(({ body }) => body))).toEqual(new Set([provider === 'PORTONE' ? '' : 'OK']));
+    expect(await app.query('select copies from webhook_receipt where payment_id = $1', [uuidIn(paymentId)])).toEqual([{ copies: 10 }]);
+    expect(await app.query('select rings from payment where id = $1', [uuidIn(paymentId)])).toEqual([{ rings: 1 }]);
+    expect(timesAsked(app.simulator, paymentId)).toBe(asked);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
+  test.each(['TOSS', 'PORTONE'] as const)(
+    'that lies about an order nobody has paid takes no place: %s is asked, and says otherwise',
+    async (provider) => {
+      const lie = (await booked(app, provider)).webhook;
+      const { client, holdId, lessonId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+      const { id: paymentId } = await begin(client, holdId, provider);
+      const told = withText(lie, lie.body.replaceAll(lie.orderId, uuidIn(paymentId)));
+      const body =
+        provider === 'TOSS'
+          ? withHeader(told, 'tosspayments-webhook-transmission-id', randomUUID())
+          : signed(app, withHeader(told, 'webhook-id', 'whk_lie'));
+      expect(['DONE', 'Transaction.Paid']).toContain(eventOf(body));
+
+      const { status } = await ring(app, provider, body);
+      await answered(app, paymentId);
+
+      expect(status).toBe(200);
+      expect(timesAsked(app.simulator, paymentId)).toBe(1);
+      expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({ hold: 'PAYING', payment: 'PENDING', captures: 0, keptMinor: 0 });
+      expect(await app.counters(lessonId)).toEqual({ capacity: 1, held: 1, sold: 0 });
+      expect(await app.brokenInvariants()).toEqual([]);
+    },
+  );
+
+  test('of KISPG that lies takes no place either: there is nobody to ask, so nothing happens', async () => {
+    const lie = (await booked(app, 'KISPG')).webhook;
+    const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+    const { id: paymentId } = await begin(client, holdId, 'KISPG');
+
+    // Its hash covers neither the order nor the tid: this one is right.
+    const { status } = await ring(app, 'KISPG', withField(withField(lie, 'moid', uuidIn(paymentId)), 'ordNo', uuidIn(paymentId)));
+
+    expect(status).toBe(200);
+    expect(await app.query('select rings from payment where id = $1', [uuidIn(paymentId)])).toEqual([{ rings: 1 }]);
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({ hold: 'PAYING', payment: 'PENDING', captures: 0, keptMinor: 0 });
+    await atCheckout({ checkout: (await client.run('TestPayment', { id: paymentId })).checkout });
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({
+      hold: 'CONFIRMED',
+      payment: 'APPROVED',
+      captures: 1,
+      keptMinor: PRICE,
+    });
+  });
+
+  test.each(SENDERS)('that lies about a cancellation of what is booked changes nothing, %s', async (provider) => {
+    const { paymentId, webhook } = await booked(app, provider);
+    const lies: Record<Sender, () => SimulatedWebhook> = {
+      TOSS: () => withText(webhook, webhook.body.replace('"DONE"', '"CANCELED"').replace(`"balanceAmount":${PRICE}`, '"balanceAmount":0')),
+      PORTONE: () => signed(app, withText(webhook, webhook.body.replace('Transaction.Paid', 'Transaction.Cancelled'))),
+      KISPG: () => withField(withField(webhook, 'cancelYN', 'Y'), 'remainAmt', '0'),
+    };
+
+    const { status } = await ring(app, provider, lies[provider]());
+    if (provider !== 'KISPG') await answered(app, paymentId);
+
+    expect(status).toBe(200);
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({
+      hold: 'CONFIRMED',
+      payment: 'APPROVED',
+      captures: 1,
+      keptMinor: PRICE,
+    });
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+});
+
+describe('negative control: where each copy of an event counts as a new one', () => {
+  test.each(['TOSS', 'PORTONE'] as const)('%s is asked for each of five copies', async (provider) => {
+    await using app = await silentApp();
+    await app.query(
+      'create function forget() returns trigger language plpgsql as $$ begin new.event_id := new.event_id || gen_random_uuid(); return new; end $$',
+    );
+    await app.query('create trigger forget before insert on webhook_receipt for each row execute function forget()');
+    const { paymentId, webhook } = await booked(app, provider);
+
+    for (let copy = 0; copy < 5; copy++) {
+      await ring(app, provider, webhook);
+      await answered(app, paymentId);
+    }
+
+    expect(timesAsked(app.simulator, paymentId)).toBe(5);
+  });
+});

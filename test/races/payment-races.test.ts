@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { SimulatedProvider } from '../../src/simulator/simulator.ts';
+import { failOnLeaks } from '../support/leaks.ts';
+import { atCheckout, begin, heldLesson, PROVIDERS } from '../support/payments.ts';
+import { browse, type Outcome, RacingNodes, TRIALS } from '../support/races.ts';
+
+failOnLeaks();
+
+/** How a hold may end. */
+const ENDS: Record<string, Outcome> = {
+  booked: { hold: 'CONFIRMED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
+  'booked late': { hold: 'RELEASED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
+  abandoned: { hold: 'RELEASED', payments: ['ABANDONED'], captures: 0, keptMinor: 0, followUps: 0 },
+  'never approved': { hold: 'RELEASED', payments: ['REFUSED'], captures: 0, keptMinor: 0, followUps: 0 },
+  'taken and given back': { hold: 'RELEASED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 0 },
+  'booked and cancelled': { hold: 'RETURNED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 1 },
+};
+const endOf = (outcome: Outcome) => Object.keys(ENDS).find((end) => JSON.stringify(ENDS[end]) === JSON.stringify(outcome));
+
+const providerOf = (number: number) => PROVIDERS[number % PROVIDERS.length] as SimulatedProvider;
+
+describe(`${TRIALS} times, on two nodes`, () => {
+  let nodes: RacingNodes;
+  beforeAll(async () => {
+    nodes = await RacingNodes.open();
+  });
+  afterAll(() => nodes[Symbol.asyncDispose]());
+
+  test('a customer who comes back as the time to pay ends is booked, or loses the place and no money', async () => {
+    const ends = await nodes.race(endOf, async (number) => {
+      const { client, holdId } = await heldLesson(nodes.one, {}, { ifPaidLate: number % 8 < 4 ? 'SAME' : 'REFUND' });
+      const payment = await begin(client, holdId, providerOf(number));
+
+      await nodes.apart(
+        number,
+        () => browse(payment),
+        () => nodes.timeOut(payment.id),
+      );
+
+      return { holdId };
+    });
+    console.log(ends);
+  });
+
+  test('a member who cancels while paying is booked and told so, or gives up the place and gets all money back', async () => {
+    const ends = await nodes.race(endOf, async (number) => {
+      const member = await heldLesson(nodes.one);
+      const { client, holdId } = member;
+      const payment = await begin(client, holdId, providerOf(number));
+
+      const [, cancelled] = await nodes.apart(
+        number,
+        () => browse(payment),
+        () => nodes.elsewhere(member).run('TestCancelBooking', { input: { holdId } }),
+      );
+
+      return { holdId, said: cancelled.state ?? cancelled.__typename };
+    });
+    console.log(ends);
+  });
+
+  test('two cancellations at once give the money back once', async () => {
+    const ends = await nodes.race(endOf, async (number) => {
+      const member = await heldLesson(nodes.one);
+      const { client, holdId } = member;
+      const payment = await begin(client, holdId, providerOf(number));
+      await atCheckout(payment);
+
+      const cancelled = await nodes.apart(
+        number % 3,
+        () => client.run('TestCancelBooking', { input: { holdId } }),
+        () => nodes.elsewhere(member).run('TestCancelBooking', { input: { holdId } }),
+      );
+
+      expect(cancelled.map(({ __typename }) => __typename)).toEqual(['CancelBookingSuccess', 'CancelBookingSuccess']);
+      return { holdId, said: `${nodes.callsOf(payment.id, 'cancel')} refunds` };
+    });
+    console.log(ends);
+  });
+
+  test('of two refunds that do not both fit one is granted', async () => {
+    const admin = await nodes.one.admin();
+    const ends = await nodes.race(
+      (outcome) => (outcome.hold === 'CONFIRMED' && outcome.keptMinor === 30_000 ? 'a part given back' : undefined),
+      async (number) => {
+        const { client, holdId } = await heldLesson(nodes.one);
+        const payment = await begin(client, holdId, providerOf(number));
+        await atCheckout(payment);
+        const input = { paymentId: payment.id, amountMinor: 50_000, reason: 'The pool is closed on two days' };
+
+        const refunds = await nodes.apart(
+          number % 3,
+          () => admin.client.run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
+          () => nodes.elsewhere(admin).run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
+        );
+
+        return { holdId, said: `${refunds.map(({ __typename }) => __typename).sort()} ${nodes.callsOf(payment.id, 'cancel')} refunds` };
+      },
+    );
+    console.log(ends);
+  });
+
+  test('a double click, paid in both windows, is one booking', async () => {
+    const ends = await nodes.race(
+      ({ payments, ...outcome }) => JSON.stringify({ ...outcome, payments: payments.sort() }),
+      async (number) => {
+        const member = await heldLesson(nodes.one);
+        const { client, holdId } = member;
+        const provider = providerOf(number >> 1);
+        const keys = number % 2 ? [randomUUID(), randomUUID()] : Array(2).fill(randomUUID());
+
+        const prepared = await nodes.apart(
+          number % 3,
+          () => client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[0] } }),
+          () => nodes.elsewhere(member).run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[1] } }),
+        );
+        const payments = prepared.flatMap(({ payment }) => payment ?? []);
+        await Promise.all(payments.map((payment) => browse(payment)));
+
+        return { holdId, said: `${number % 2 ? 'two keys' : 'one key'} ${prepared.map(({ __typename }) => __typename).sort()} ${new Set(payments.map(({ id }) => id)).size}` };
+      },
+    );
+    console.log(ends);
+  });
+
+  test.each(['TOSS', 'PORTONE'] as const)('a return, copies of a webhook, an operator and the reconciler at once are one booking with %s', async (provider) => {
+    const admin = await nodes.one.admin();
+    const ends = await nodes.race(endOf, async (number) => {
+      const { client, holdId } = await heldLesson(nodes.one);
+      const payment = await begin(client, holdId, provider);
+
+      await nodes.apart(
+        number,
+        () => browse(payment),
+        async () => {
+          await Promise.all([
+          nodes.lookNow(payment.id),
+          nodes.ringAgain(payment.id),
+          nodes.elsewhere(admin).run('TestReconcilePayment', { paymentId: payment.id }),
+          ]);
+        },
+      );
+
+      return { holdId, said: `${nodes.callsOf(payment.id, 'approve')} approvals` };
+    });
+    console.log(ends);
+  });
+});

@@ -1,0 +1,257 @@
+import { expect } from '@jest/globals';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
+import type { SimulatedCall } from '../../src/simulator/simulator.ts';
+import { type TestApp, testApp, uuidIn } from './app.ts';
+import type { RootOf } from './client.ts';
+import { atCheckout } from './payments.ts';
+import { eventually } from './wait.ts';
+
+/** Trials of one race. */
+export const TRIALS = 200;
+/** Trials that run beside each other, each with a lesson and members of its own. */
+const ABREAST = 8;
+
+/** How a trial ended, before anything comes to rest: the hold it was about, and what the rivals were told. */
+export interface Raced {
+  holdId: string;
+  said?: string;
+}
+
+/** What became of a hold and of all the money that was paid for it. */
+export interface Outcome {
+  /** The hold that was to be paid. */
+  hold: string;
+  /** The states of its payments, in the order they were opened. */
+  payments: string[];
+  /** How often a provider took money for it, and how much of that it did not give back. */
+  captures: number;
+  keptMinor: number;
+  /** How often what belongs to a confirmed booking was done. */
+  followUps: number;
+}
+
+/**
+ * Two nodes on one database and one simulator, whose PortOne takes the money at its page. Returns and mutations go to whichever node a test sends them to,
+ * webhooks to the second. Nobody reconciles by itself: the rounds are rivals of their own. Each confirmed booking leaves a row in `followed_up`, in its own transaction.
+ */
+export class RacingNodes implements AsyncDisposable {
+  private constructor(
+    readonly one: TestApp,
+    readonly other: TestApp,
+  ) {}
+
+  static async open(): Promise<RacingNodes> {
+    // Two cores carry everything here: an answer that is only slow must not become an unknown outcome.
+    const environment = { PAYMENT_CONNECT_TIMEOUT_MS: '10000', PAYMENT_ANSWER_TIMEOUT_MS: '20000' };
+    const one = await testApp({ environment, simulator: { portoneCapture: 'AT_ONCE' }, extra });
+    await one.query('create table followed_up (payment_id uuid not null, hold_id uuid not null)');
+    const other = await testApp({ environment, databaseUrl: one.databaseUrl, simulator: one.simulator, extra });
+    return new RacingNodes(one, other);
+  }
+
+  get nodes(): readonly TestApp[] {
+    return [this.one, this.other];
+  }
+
+  /** As this member, on the other node. */
+  elsewhere({ accessToken }: { accessToken: string }) {
+    return this.other.anonymous.as(accessToken);
+  }
+
+  /**
+   * Runs a race so often, lets everything come to rest, and counts the ends by the name that `nameOf` has for them; whatever has none fails. All of a race are
+   * checked together: an invariant that one trial breaks stays broken.
+   */
+  async race(nameOf: (outcome: Outcome) => string | undefined, run: (number: number) => Promise<Raced>): Promise<Record<string, number>> {
+    const raced: Raced[] = [];
+    let next = 0;
+    const lane = async () => {
+      for (let number = next++; number < TRIALS; number = next++) raced.push(await run(number));
+    };
+    // Every lane comes to its end before a failure goes further: what it left running would fail the next test.
+    const lanes = await Promise.allSettled(Array.from({ length: ABREAST }, lane));
+    for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
+
+    await this.rest();
+    await this.expectSound();
+    const ends: Record<string, number> = {};
+    for (const { holdId, said } of raced) {
+      const outcome = await this.outcomeOf(holdId);
+      const end = [said, nameOf(outcome) ?? JSON.stringify(outcome)].filter(Boolean).join(', ');
+      ends[end] = (ends[end] ?? 0) + 1;
+    }
+    return ends;
+  }
+
+  /** Begins one rival up to 20 ms before or after the other, spread over the trials, so that they meet at every point of each other. */
+  async apart<One, Other>(number: number, one: () => Promise<One>, other: () => Promise<Other>): Promise<[One, Other]> {
+    const headStartMs = ((number * 7) % 41) - 20;
+    const later = async <T>(milliseconds: number, rival: () => Promise<T>) => {
+      if (milliseconds > 0) await this.other.app.database.pool.query('select pg_sleep($1 / 1000.0)', [milliseconds]);
+      return rival();
+    };
+    return Promise.all([later(-headStartMs, one), later(headStartMs, other)]);
+  }
+
+  /** Ends the time for paying, and lets one node look at what is due. */
+  async timeOut(paymentId: string): Promise<void> {
+    const pool = this.other.app.database.pool;
+    await pool.query('update payment set pay_by = clock_timestamp(), next_look_at = clock_timestamp() where id = $1', [uuidIn(paymentId)]);
+    await this.other.app.bookings.reconciler.round();
+  }
+
+  /** Both nodes look at a payment as if it were due. */
+  async lookNow(paymentId: string): Promise<void> {
+    await this.other.app.database.pool.query('update payment set next_look_at = clock_timestamp() where id = $1', [uuidIn(paymentId)]);
+    await Promise.all(this.nodes.map(({ app }) => app.bookings.reconciler.round()));
+  }
+
+  /** The provider sends every webhook about a payment once more. */
+  async ringAgain(paymentId: string): Promise<void> {
+    const { simulator } = this.one;
+    await Promise.all(simulator.webhooksOf(uuidIn(paymentId)).map((webhook) => simulator.deliver(webhook)));
+  }
+
+  async outcomeOf(holdId: string): Promise<Outcome> {
+    const { rows } = await this.one.app.database.pool.query<{ id: string; hold: string; payment: string; followUps: number }>(
+      `select p.id, h.state as hold, p.state as payment, (select count(*) from followed_up f where f.payment_id = p.id)::int as "followUps"
+       from hold h join payment p on p.original_hold_id = h.id where h.id = $1 order by p.id`,
+      [uuidIn(holdId)],
+    );
+    const books = rows.map(({ id }) => this.one.simulator.payment(id)).filter((payment) => payment !== undefined);
+    return {
+      hold: rows[0]?.hold ?? 'no payment',
+      payments: rows.map(({ payment }) => payment),
+      captures: books.flatMap(({ entries }) => entries).filter(({ kind }) => kind === 'CAPTURE').length,
+      keptMinor: books.reduce((kept, { capturedMinor, refundedMinor }) => kept + capturedMinor - refundedMinor, 0),
+      followUps: rows.reduce((sum, row) => sum + row.followUps, 0),
+    };
+  }
+
+  /** How often a provider was asked for something of a payment. */
+  callsOf(paymentId: string, call: SimulatedCall['call']): number {
+    return this.one.simulator.calls.filter((made) => made.call === call && made.orderId === uuidIn(paymentId)).length;
+  }
+
+  /** Nothing is left to do, and nobody is at anything. */
+  async rest(): Promise<void> {
+    await eventually(
+      async () => {
+        for (const node of this.nodes) await node.app.bookings.saga.drained();
+        await this.one.app.bookings.reconciler.round();
+        const { open } = await this.one.app.bookings.reconciler.summary();
+        expect(open).toBe(0);
+        expect(await this.kept()).toEqual(this.keptAtProviders());
+      },
+      { withinMs: 20_000 },
+    );
+  }
+
+  /** All invariants, the providers' books, and our books beside them: one capture at most, refunds within it, and money is kept exactly for what is booked. */
+  async expectSound(): Promise<void> {
+    for (const { orderId, capturedMinor, refundedMinor, entries } of this.one.simulator.payments()) {
+      expect({ orderId, captures: entries.filter(({ kind }) => kind === 'CAPTURE').length }).toEqual({ orderId, captures: capturedMinor > 0 ? 1 : 0 });
+      expect(refundedMinor).toBeLessThanOrEqual(capturedMinor);
+    }
+    expect(await this.kept()).toEqual(this.keptAtProviders());
+    expect(await this.one.query(MONEY_WITHOUT_BOOKING)).toEqual([]);
+    expect(await this.one.query(FOLLOWED_UP_WRONGLY)).toEqual([]);
+    expect(await this.one.brokenInvariants()).toEqual([]);
+    expect(this.nodes.flatMap(({ logged }) => logged.filter(({ level }) => Number(level) >= 50))).toEqual([]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.other.close();
+    await this.one.close();
+  }
+
+  /** What our books say is still with the providers, by payment. */
+  private async kept(): Promise<Record<string, number>> {
+    const rows = await this.one.query<{ id: string; kept: number }>(
+      'select id, (captured_minor - refunded_minor)::int as kept from payment where captured_minor > 0 order by id',
+    );
+    return Object.fromEntries(rows.map(({ id, kept }) => [id, kept]));
+  }
+
+  private keptAtProviders(): Record<string, number> {
+    const captured = this.one.simulator.payments().filter(({ capturedMinor }) => capturedMinor > 0);
+    return Object.fromEntries(captured.map(({ orderId, capturedMinor, refundedMinor }) => [orderId, capturedMinor - refundedMinor]));
+  }
+}
+
+const extra = {
+  features: [],
+  resolvers: () => [],
+  followUps: [
+    async (em: EntityManager, { paymentId, holdId }: { paymentId: string; holdId: string }) =>
+      void (await em.execute('insert into followed_up (payment_id, hold_id) values (?, ?)', [paymentId, holdId])),
+  ],
+};
+
+const MONEY_WITHOUT_BOOKING = `
+  select p.id, p.state, h.state as hold from payment p join hold h on h.id = p.hold_id
+  where (p.captured_minor > p.refunded_minor) <> (p.is_current and h.state = 'CONFIRMED')`;
+
+const FOLLOWED_UP_WRONGLY = `
+  select h.id, h.state, count(f.hold_id) from hold h left join followed_up f on f.hold_id = h.id
+  group by h.id having count(f.hold_id) <> case when h.state in ('CONFIRMED', 'RETURNED') then 1 else 0 end`;
+
+/** The customer's browser, whose page may be over by the time it gets there. */
+export const browse = (payment: Pick<RootOf<'TestPreparePayment'>['payment'], 'checkout'>): Promise<unknown> =>
+  atCheckout(payment).catch((error: Error) => {
+    if (!error.message.includes('answered the customer 409')) throw error;
+  });
+
+/** The ends of payments of a node, to run a rival inside one of them. */
+export const conclusionsOf = (node: TestApp): Conclusions =>
+  (node.app.bookings.saga as unknown as { parts: { conclusions: Conclusions } }).parts.conclusions;
+
+/**
+ * Runs a rival inside the first call of a method: after everything the caller has read, before anything it writes. The call goes on when the rival has come to its
+ * end, or waits for a lock that the caller has. Answers the rival's own end.
+ */
+export function inside<Target extends object>(stage: TestApp, target: Target, method: keyof Target, rival: () => Promise<unknown>): Promise<unknown> {
+  const whole = target[method] as (...given: unknown[]) => Promise<unknown>;
+  return new Promise((resolve, reject) => {
+    let isFirst = true;
+    const interrupted = async (...given: unknown[]) => {
+      if (isFirst) {
+        isFirst = false;
+        Object.assign(target, { [method]: whole });
+        let isOver = false;
+        const run = rival().finally(() => {
+          isOver = true;
+        });
+        run.then(resolve, reject);
+        await eventually(async () => isOver || (await stage.query(WAITING)).length > 0);
+      }
+      return whole.apply(target, given);
+    };
+    Object.assign(target, { [method]: interrupted });
+  });
+}
+
+const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+
+/** Takes away the row locks that the saga asks for through the ORM: what it reads may be old when it writes. */
+export function readWithoutLocks({ nodes }: RacingNodes): void {
+  for (const { app } of nodes) {
+    const { database } = app;
+    const fork = database.fork.bind(database);
+    database.fork = () => {
+      const em = fork();
+      const find = em.findOneOrFail.bind(em) as (entity: unknown, where: unknown, options?: object) => Promise<never>;
+      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
+      return Object.assign(em, {
+        findOneOrFail: (entity: unknown, where: unknown, options: object = {}) => find(entity, where, { ...options, lockMode: undefined }),
+        execute: (sql: string, values?: unknown[]) => execute(sql.replace(/ for update$/, ''), values),
+      }) as never;
+    };
+  }
+}
+
+/** Takes away the fence of a hold: it may leave any state. */
+export async function moveWithoutFence({ one }: RacingNodes): Promise<void> {
+  await one.sabotage('move_hold', 'if not v_hold.state = any (p_from) then', 'if false then');
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { request } from 'undici';
+import type { SimulatedProvider, SimulatedWebhook, Simulator } from '../../src/simulator/simulator.ts';
+import { type TestStage, uuidIn } from './app.ts';
+import { eventually } from './wait.ts';
+
+/** Sends what a webhook's sender could send to one server, and answers what it hears. */
+export async function ring(
+  stage: TestStage,
+  provider: string,
+  { headers, body }: { headers: Record<string, string>; body: string | Buffer },
+): Promise<{ status: number; body: string }> {
+  const answer = await request(`${stage.url}/webhooks/${provider.toLowerCase()}`, { method: 'POST', headers, body, reset: true });
+  return { status: answer.statusCode, body: await answer.body.text() };
+}
+
+/** All that a webhook could change, of every payment: for comparing before and after. */
+export async function everythingOf(stage: TestStage): Promise<unknown> {
+  const [payments, receipts, holds, pools, refunds, transfers] = await Promise.all([
+    stage.query('select * from payment order by id'),
+    stage.query('select provider, event_id, payment_id, copies from webhook_receipt order by provider, event_id'),
+    stage.query('select id, state, changed_at from hold order by id'),
+    stage.query('select id, held, sold from pool order by id'),
+    stage.query('select * from refund order by id'),
+    stage.query('select id from ledger_transfer order by id'),
+  ]);
+  return { payments, receipts, holds, pools, refunds, transfers };
+}
+
+/** Waits until everything that rang for a payment has been asked about, and nobody is at it. */
+export async function answered(stage: TestStage, paymentId: string): Promise<void> {
+  await eventually(async () => {
+    const [payment] = await stage.query<{ rings: number; ringsAnswered: number; isBusy: boolean }>(
+      `select rings, rings_answered as "ringsAnswered", coalesce(busy_until > clock_timestamp(), false) as "isBusy" from payment where id = $1`,
+      [uuidIn(paymentId)],
+    );
+    return payment !== undefined && payment.ringsAnswered === payment.rings && !payment.isBusy;
+  });
+}
+
+/** How often a provider was asked what became of an order. */
+export const timesAsked = (simulator: Simulator, paymentId: string): number =>
+  simulator.calls.filter(({ call, orderId }) => call === 'find' && orderId === uuidIn(paymentId)).length;
+
+/** The merchant gives money back in the provider's console, past us. */
+export async function refundInConsole(simulator: Simulator, paymentId: string, amountMinor: number): Promise<void> {
+  const booked = simulator.payment(uuidIn(paymentId));
+  if (!booked) throw new Error(`the provider has no order ${uuidIn(paymentId)}`);
+  const { TOSS, PORTONE } = simulator.settings;
+  const calls: Partial<Record<SimulatedProvider, { path: string; authorization: string; body: object }>> = {
+    TOSS: {
+      path: `/v1/payments/${booked.reference}/cancel`,
+      authorization: `Basic ${Buffer.from(`${TOSS.secretKey}:`).toString('base64')}`,
+      body: { cancelReason: 'by telephone', cancelAmount: amountMinor },
+    },
+    PORTONE: {
+      path: `/payments/${booked.orderId}/cancel`,
+      authorization: `PortOne ${PORTONE.apiSecret}`,
+      body: { reason: 'by telephone', amount: amountMinor },
+    },
+  };
+  const call = calls[booked.provider];
+  if (!call) throw new Error(`no console of ${booked.provider}`);
+  const answer = await request(`${simulator.url}${call.path}`, {
+    method: 'POST',
+    reset: true,
+    headers: { 'content-type': 'application/json', authorization: call.authorization, 'idempotency-key': randomUUID() },
+    body: JSON.stringify(call.body),
+  });
+  const text = await answer.body.text();
+  if (answer.statusCode !== 200) throw new Error(`the console answered ${answer.statusCode} ${text}`);
+}
+
+/** The event of a webhook as its provider calls it. */
+export function eventOf({ provider, body }: SimulatedWebhook): string {
+  if (provider === 'KISPG') return new URLSearchParams(body).get('cancelYN') === 'Y' ? 'cancelled' : 'approved';
+  const event = JSON.parse(body) as { type?: string; data: { status?: string } };
+  return event.type ?? event.data.status ?? '';
+}
+
+/** Every order of these things. */
+export function permutations<Thing>(things: readonly Thing[]): Thing[][] {
+  if (things.length === 0) return [[]];
+  return things.flatMap((thing, index) => permutations(things.toSpliced(index, 1)).map((rest) => [thing, ...rest]));
+}
