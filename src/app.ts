@@ -173,7 +173,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     },
     {
       ...config.payments,
-      callSeconds: Math.ceil((connectTimeoutMs + (answerTimeoutMs ?? PROVIDER_ANSWER_MAX_MS)) / 1_000) + CALL_MARGIN_SECONDS,
+      // A refusal of a refund is believed only after a second call.
+      callSeconds: Math.ceil((2 * (connectTimeoutMs + (answerTimeoutMs ?? PROVIDER_ANSWER_MAX_MS))) / 1_000) + CALL_MARGIN_SECONDS,
       returnSecret: createHmac('sha256', config.accessTokens.secret).update('payment returns').digest('hex'),
     },
   );
@@ -318,6 +319,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
         await worker?.stop();
         await sweeper.stop();
         await bookingsService.close();
+        for (const provider of providers.values()) await provider.close();
         live.close();
         liveBookings.close();
         await fanOut.close();

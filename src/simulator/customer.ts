@@ -11,9 +11,9 @@ import type { CustomerAct } from './simulator.ts';
 export async function payAs(
   checkout: Checkout,
   act: CustomerAct,
-  { return: comesBack = true }: { return?: boolean } = {},
+  { return: comesBack = true, patienceMs = PATIENCE_MS }: { return?: boolean; patienceMs?: number } = {},
 ): Promise<{ status: number; location: string | null; url: string } | null> {
-  const browser = new Agent({ connect: { timeout: PATIENCE_MS }, headersTimeout: PATIENCE_MS, bodyTimeout: PATIENCE_MS });
+  const browser = new Agent({ connect: { timeout: patienceMs }, headersTimeout: patienceMs, bodyTimeout: patienceMs });
   try {
     const page = await visit(browser, visitOf(checkout));
     const answer = await visit(browser, { method: 'POST', url: theFormOf(page).url, fields: { act } });

@@ -89,14 +89,16 @@ async function beginAgain(client: TestClient, holdId: string, provider: Simulate
   }
 }
 
-/** At the provider's page, again when the browser could not load it. */
-async function payPatiently(payment: RootOf<'TestPreparePayment'>['payment'], firstTried: () => Promise<void>): Promise<void> {
-  const reached = await atPage(payment).then(
-    () => true,
-    () => false,
-  );
+/** At the provider's page, and there again when the browser could not load it or came back without having paid. */
+async function payPatiently(
+  client: TestClient,
+  payment: RootOf<'TestPreparePayment'>['payment'],
+  firstTried: () => Promise<void>,
+): Promise<void> {
+  await atPage(payment).catch(() => undefined);
   await firstTried();
-  if (!reached) await atPage(payment).catch(() => undefined);
+  const { checkout } = await client.run('TestPayment', { id: payment.id });
+  if (checkout) await atPage(payment);
 }
 
 async function play(provider: SimulatedProvider, call: Call, outcome: Outcome): Promise<{ paymentId: string; holdId: string }> {
@@ -112,11 +114,11 @@ async function play(provider: SimulatedProvider, call: Call, outcome: Outcome): 
     await ended(client, paymentId);
     return { paymentId, holdId };
   }
-  const isFormerAtBrowser = provider === 'KISPG' && call === 'prepare';
+  const isAtBrowser = provider === 'KISPG' && call === 'prepare';
   if (call === 'prepare') {
     const end = await order(provider, call, outcome);
-    const payment = await beginAgain(client, holdId, provider, isFormerAtBrowser ? nothing : end);
-    await payPatiently(payment, isFormerAtBrowser ? end : nothing);
+    const payment = await beginAgain(client, holdId, provider, isAtBrowser ? nothing : end);
+    await payPatiently(client, payment, isAtBrowser ? end : nothing);
     await ended(client, payment.id);
     return { paymentId: payment.id, holdId };
   }
@@ -130,7 +132,13 @@ async function play(provider: SimulatedProvider, call: Call, outcome: Outcome): 
 
 /** The customer acts at the provider's page, whose address does not lead through our wire. */
 function atPage({ checkout }: RootOf<'TestPreparePayment'>['payment']) {
-  return atCheckout({ checkout: checkout && { ...checkout, url: checkout.url.replace(new URL(wire.url).origin, simulator.url) } });
+  return atCheckout(
+    { checkout: checkout && { ...checkout, url: checkout.url.replace(new URL(wire.url).origin, simulator.url) } },
+    'approve',
+    {
+      patienceMs: 1_000,
+    },
+  );
 }
 
 async function endOf({ paymentId, holdId }: { paymentId: string; holdId: string }): Promise<End> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { SimulatedProvider } from '../../src/simulator/simulator.ts';
 import { failOnLeaks } from '../support/leaks.ts';
-import { atCheckout, begin, heldLesson, PROVIDERS } from '../support/payments.ts';
+import { atCheckout, begin, ended, PROVIDERS } from '../support/payments.ts';
 import { browse, type Outcome, RacingNodes, TRIALS } from '../support/races.ts';
 
 failOnLeaks();
@@ -28,8 +28,9 @@ describe(`${TRIALS} times, on two nodes`, () => {
   afterAll(() => nodes[Symbol.asyncDispose]());
 
   test('a customer who comes back as the time to pay ends is booked, or loses the place and no money', async () => {
+    const held = await nodes.members((number) => (number % 8 < 4 ? 'SAME' : 'REFUND'));
     const ends = await nodes.race(endOf, async (number) => {
-      const { client, holdId } = await heldLesson(nodes.one, {}, { ifPaidLate: number % 8 < 4 ? 'SAME' : 'REFUND' });
+      const { client, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
 
       await nodes.apart(
@@ -40,68 +41,73 @@ describe(`${TRIALS} times, on two nodes`, () => {
 
       return { holdId };
     });
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 
   test('a member who cancels while paying is booked and told so, or gives up the place and gets all money back', async () => {
+    const held = await nodes.members();
     const ends = await nodes.race(endOf, async (number) => {
-      const member = await heldLesson(nodes.one);
-      const { client, holdId } = member;
+      const { client, elsewhere, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
 
       const [, cancelled] = await nodes.apart(
         number,
         () => browse(payment),
-        () => nodes.elsewhere(member).run('TestCancelBooking', { input: { holdId } }),
+        () => elsewhere.run('TestCancelBooking', { input: { holdId } }),
       );
 
       return { holdId, said: cancelled.state ?? cancelled.__typename };
     });
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 
   test('two cancellations at once give the money back once', async () => {
+    const held = await nodes.members();
     const ends = await nodes.race(endOf, async (number) => {
-      const member = await heldLesson(nodes.one);
-      const { client, holdId } = member;
+      const { client, elsewhere, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
       await atCheckout(payment);
+      await ended(client, payment.id);
 
       const cancelled = await nodes.apart(
         number % 3,
         () => client.run('TestCancelBooking', { input: { holdId } }),
-        () => nodes.elsewhere(member).run('TestCancelBooking', { input: { holdId } }),
+        () => elsewhere.run('TestCancelBooking', { input: { holdId } }),
       );
 
       expect(cancelled.map(({ __typename }) => __typename)).toEqual(['CancelBookingSuccess', 'CancelBookingSuccess']);
       return { holdId, said: `${nodes.callsOf(payment.id, 'cancel')} refunds` };
     });
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 
   test('of two refunds that do not both fit one is granted', async () => {
     const admin = await nodes.one.admin();
+    const adminElsewhere = nodes.other.anonymous.as(admin.accessToken);
+    const held = await nodes.members();
     const ends = await nodes.race(
       (outcome) => (outcome.hold === 'CONFIRMED' && outcome.keptMinor === 30_000 ? 'a part given back' : undefined),
       async (number) => {
-        const { client, holdId } = await heldLesson(nodes.one);
+        const { client, holdId } = await held(number);
         const payment = await begin(client, holdId, providerOf(number));
         await atCheckout(payment);
+        await ended(client, payment.id);
         const input = { paymentId: payment.id, amountMinor: 50_000, reason: 'The pool is closed on two days' };
 
         const refunds = await nodes.apart(
           number % 3,
           () => admin.client.run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
-          () => nodes.elsewhere(admin).run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
+          () => adminElsewhere.run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
         );
 
         return { holdId, said: `${refunds.map(({ __typename }) => __typename).sort()} ${nodes.callsOf(payment.id, 'cancel')} refunds` };
       },
     );
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 
   test('a double click, paid in both windows, is one booking', async () => {
+    const held = await nodes.members();
     const ends = await nodes.race(
       ({ payments, ...outcome }) => JSON.stringify({ ...outcome, payments: payments.sort() }),
       async (number) => {
@@ -113,7 +119,7 @@ describe(`${TRIALS} times, on two nodes`, () => {
         const prepared = await nodes.apart(
           number % 3,
           () => client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[0] } }),
-          () => nodes.elsewhere(member).run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[1] } }),
+          () => elsewhere.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[1] } }),
         );
         const payments = prepared.flatMap(({ payment }) => payment ?? []);
         await Promise.all(payments.map((payment) => browse(payment)));
@@ -121,13 +127,15 @@ describe(`${TRIALS} times, on two nodes`, () => {
         return { holdId, said: `${number % 2 ? 'two keys' : 'one key'} ${prepared.map(({ __typename }) => __typename).sort()} ${new Set(payments.map(({ id }) => id)).size}` };
       },
     );
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 
   test.each(['TOSS', 'PORTONE'] as const)('a return, copies of a webhook, an operator and the reconciler at once are one booking with %s', async (provider) => {
     const admin = await nodes.one.admin();
+    const adminElsewhere = nodes.other.anonymous.as(admin.accessToken);
+    const held = await nodes.members();
     const ends = await nodes.race(endOf, async (number) => {
-      const { client, holdId } = await heldLesson(nodes.one);
+      const { client, holdId } = await held(number);
       const payment = await begin(client, holdId, provider);
 
       await nodes.apart(
@@ -137,13 +145,13 @@ describe(`${TRIALS} times, on two nodes`, () => {
           await Promise.all([
           nodes.lookNow(payment.id),
           nodes.ringAgain(payment.id),
-          nodes.elsewhere(admin).run('TestReconcilePayment', { paymentId: payment.id }),
+          adminElsewhere.run('TestReconcilePayment', { paymentId: payment.id }),
           ]);
         },
       );
 
       return { holdId, said: `${nodes.callsOf(payment.id, 'approve')} approvals` };
     });
-    console.log(ends);
+    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 });

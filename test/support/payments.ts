@@ -22,7 +22,7 @@ export async function begin(
 export function atCheckout(
   payment: Pick<RootOf<'TestPreparePayment'>['payment'], 'checkout'>,
   act: CustomerAct = 'approve',
-  options?: { return?: boolean },
+  options?: { return?: boolean; patienceMs?: number },
 ) {
   if (!payment.checkout) throw new Error('the payment has no checkout');
   const { url, method, fields } = payment.checkout;

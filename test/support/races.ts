@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
+import type { IfPaidLate } from '../../src/inventory/claim.ts';
 import type { SimulatedCall } from '../../src/simulator/simulator.ts';
-import { type TestApp, testApp, uuidIn } from './app.ts';
-import type { RootOf } from './client.ts';
+import { type TestApp, type TestMember, testApp, uuidIn } from './app.ts';
+import type { RootOf, TestClient } from './client.ts';
 import { atCheckout } from './payments.ts';
 import { eventually } from './wait.ts';
 
@@ -16,6 +18,14 @@ const ABREAST = 8;
 export interface Raced {
   holdId: string;
   said?: string;
+}
+
+/** A member with a hold. */
+export interface Holder {
+  client: TestClient;
+  /** The same member at the other node. */
+  elsewhere: TestClient;
+  holdId: string;
 }
 
 /** What became of a hold and of all the money that was paid for it. */
@@ -54,11 +64,6 @@ export class RacingNodes implements AsyncDisposable {
     return [this.one, this.other];
   }
 
-  /** As this member, on the other node. */
-  elsewhere({ accessToken }: { accessToken: string }) {
-    return this.other.anonymous.as(accessToken);
-  }
-
   /**
    * Runs a race so often, lets everything come to rest, and counts the ends by the name that `nameOf` has for them; whatever has none fails. All of a race are
    * checked together: an invariant that one trial breaks stays broken.
@@ -73,7 +78,23 @@ export class RacingNodes implements AsyncDisposable {
     const lanes = await Promise.allSettled(Array.from({ length: ABREAST }, lane));
     for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
 
-    await this.rest();
+    await this.rest().catch(async (error) => {
+      const k = await this.kept();
+      for (const id of Object.keys(this.keptAtProviders()))
+        if (!(id in k)) {
+          console.log(
+            id,
+            await this.one.query('select * from payment where id=$1', [id]),
+            await this.one.query('select * from webhook_receipt where payment_id=$1', [id]),
+            await this.one.query('select operation, code,outcome,at,latency_ms, response_body from provider_exchange where payment_id=$1', [
+              id,
+            ]),
+            this.one.simulator.payment(id),
+            this.one.logged,
+          );
+        }
+      throw error;
+    });
     await this.expectSound();
     const ends: Record<string, number> = {};
     for (const { holdId, said } of raced) {
@@ -82,6 +103,18 @@ export class RacingNodes implements AsyncDisposable {
       ends[end] = (ends[end] ?? 0) + 1;
     }
     return ends;
+  }
+
+  /** Members enough for a race, each of whom takes a place of one lesson when asked to. */
+  async members(choiceOf: (number: number) => IfPaidLate = () => 'SAME_OR_EQUAL'): Promise<(number: number) => Promise<Holder>> {
+    const lessonId = await this.one.lesson({ capacity: TRIALS });
+    const members = await this.one.members(TRIALS);
+    return async (number) => {
+      const member = members[number] as TestMember;
+      const input = { lessonId, ifPaidLate: choiceOf(number), idempotencyKey: randomUUID() };
+      const { enrollment } = await member.client.run('TestEnroll', { input: input as never });
+      return { client: member.client, elsewhere: this.other.anonymous.as(member.accessToken), holdId: enrollment.id };
+    };
   }
 
   /** Begins one rival up to 20 ms before or after the other, spread over the trials, so that they meet at every point of each other. */
@@ -151,7 +184,10 @@ export class RacingNodes implements AsyncDisposable {
   /** All invariants, the providers' books, and our books beside them: one capture at most, refunds within it, and money is kept exactly for what is booked. */
   async expectSound(): Promise<void> {
     for (const { orderId, capturedMinor, refundedMinor, entries } of this.one.simulator.payments()) {
-      expect({ orderId, captures: entries.filter(({ kind }) => kind === 'CAPTURE').length }).toEqual({ orderId, captures: capturedMinor > 0 ? 1 : 0 });
+      expect({ orderId, captures: entries.filter(({ kind }) => kind === 'CAPTURE').length }).toEqual({
+        orderId,
+        captures: capturedMinor > 0 ? 1 : 0,
+      });
       expect(refundedMinor).toBeLessThanOrEqual(capturedMinor);
     }
     expect(await this.kept()).toEqual(this.keptAtProviders());
@@ -211,7 +247,12 @@ export const conclusionsOf = (node: TestApp): Conclusions =>
  * Runs a rival inside the first call of a method: after everything the caller has read, before anything it writes. The call goes on when the rival has come to its
  * end, or waits for a lock that the caller has. Answers the rival's own end.
  */
-export function inside<Target extends object>(stage: TestApp, target: Target, method: keyof Target, rival: () => Promise<unknown>): Promise<unknown> {
+export function inside<Target extends object>(
+  stage: TestApp,
+  target: Target,
+  method: keyof Target,
+  rival: () => Promise<unknown>,
+): Promise<unknown> {
   const whole = target[method] as (...given: unknown[]) => Promise<unknown>;
   return new Promise((resolve, reject) => {
     let isFirst = true;

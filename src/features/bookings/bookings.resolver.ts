@@ -28,11 +28,12 @@ import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform
 import { Refusal } from '../../platform/refusal.ts';
 import { HoldExpiredError, HoldNotFoundError, HoldNotOpenError, HoldStateEnum, HoldType, holdById, holdNodeId } from '../holds/index.ts';
 import {
-  Payment,
+  type Payment,
   PaymentProviderEnum,
   PaymentStateEnum,
   PaymentType,
   type ProviderName,
+  paymentById,
   type Refund,
   RefundType,
   visiblePayment,
@@ -467,7 +468,7 @@ export class ReconciliationResolver {
 export class ReconciliationItemResolver {
   @FieldResolver(() => PaymentType)
   payment(@Root() { paymentId }: ReconciliationItem, @Ctx() context: RequestContext) {
-    return context.em.findOneOrFail(Payment, { id: paymentId });
+    return paymentById(context).load(paymentId);
   }
 }
 

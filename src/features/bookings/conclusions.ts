@@ -16,7 +16,7 @@ import {
   Refund,
   type RefundCause,
 } from '../payments/index.ts';
-import { type BookedHold, bookedHold } from './booked-hold.ts';
+import { bookedHold } from './booked-hold.ts';
 import { type Books, derivedId } from './books.ts';
 import { mayBePaidLate } from './next-step.ts';
 
@@ -27,6 +27,12 @@ export interface Told {
   /** There is a next step that should be taken at once. */
   goesOn?: boolean;
   isRefund?: boolean;
+}
+
+/** Where the customer of a lost hold could get a place, best first. It is decided under the locks whether one is free. */
+export interface RescuePlan {
+  kind: string;
+  candidates: ClaimItem[][];
 }
 
 /** What else becomes true with a confirmed booking, in the same transaction: jobs, most of all. Called once for each. */
@@ -55,13 +61,13 @@ export class Conclusions {
   constructor(private readonly parts: ConclusionsParts) {}
 
   /** The provider has the money: the hold is confirmed, or, if it was lost meanwhile, another is taken or the money goes back. */
-  async captured(em: EntityManager, payment: Payment, captured: Captured, refundedMinor: number): Promise<Told> {
+  async captured(em: EntityManager, payment: Payment, captured: Captured, refundedMinor: number, plan: RescuePlan | null): Promise<Told> {
     if (payment.capturedMinor > 0) return unchanged();
     payment.capturedMinor = captured.amountMinor;
     payment.reference = captured.reference;
     if (refundedMinor >= captured.amountMinor) return this.capturedAndGone(em, payment);
 
-    const rescued = payment.isCurrent ? null : await this.rescue(em, payment);
+    const rescued = payment.isCurrent || !plan ? null : await this.rescue(em, payment, plan);
     if (payment.isCurrent) return this.book(em, payment, rescued?.pools ?? []);
     const transfer = this.parts.books.captured(payment);
     payment.lateOutcome = 'REFUND';
@@ -175,9 +181,7 @@ export class Conclusions {
 
   /** Whether a payment that was too late could still get a place: its member wanted that, and something is free at this moment. */
   async couldBeRescued(payment: Payment): Promise<boolean> {
-    const lost = await this.lostHold(payment);
-    if (!lost || !wantsRescue(payment)) return false;
-    for (const items of await this.candidates(payment, lost)) {
+    for (const items of (await this.rescuePlan(payment)).candidates) {
       const available = await this.parts.inventory.availabilityOf(items.map(({ poolId }) => poolId));
       if (items.every((item) => (available.find(({ id }) => id === item.poolId)?.free ?? 0) >= item.quantity)) return true;
     }
@@ -230,12 +234,10 @@ export class Conclusions {
   }
 
   /** Takes the same place again, or an equal one, as the member chose when holding. */
-  private async rescue(em: EntityManager, payment: Payment): Promise<{ pools: PoolRow[] } | null> {
-    const lost = await this.lostHold(payment);
-    if (!lost || !wantsRescue(payment)) return null;
-    for (const [index, items] of (await this.candidates(payment, lost)).entries()) {
+  private async rescue(em: EntityManager, payment: Payment, { kind, candidates }: RescuePlan): Promise<{ pools: PoolRow[] } | null> {
+    for (const [index, items] of candidates.entries()) {
       const { answer, pools } = await this.parts.inventory.placeIn(em, {
-        kind: lost.kind,
+        kind,
         claimantId: payment.memberId,
         idempotencyKey: `late payment ${payment.id} ${index}`,
         requestHash: requestHash('latePayment', { paymentId: payment.id, items: items as never }),
@@ -260,16 +262,13 @@ export class Conclusions {
     return null;
   }
 
-  private lostHold(payment: Payment): Promise<BookedHold | null> {
-    return bookedHold(this.parts.database.pool, payment.originalHoldId);
-  }
-
-  /** The same items first, then equal ones. */
-  private async candidates(payment: Payment, lost: BookedHold): Promise<ClaimItem[][]> {
-    const same = [...lost.items];
+  /** What could be taken in place of the hold a payment lost: the same first, then equal things, as the member chose when holding. */
+  async rescuePlan(payment: Payment): Promise<RescuePlan> {
+    const lost = wantsRescue(payment) ? await bookedHold(this.parts.database.pool, payment.originalHoldId) : null;
+    if (!lost) return { kind: '', candidates: [] };
     const product = this.parts.products.get(lost.kind);
-    const equals = payment.ifPaidLate === 'SAME_OR_EQUAL' && product ? await product.equalsOf(same) : [];
-    return [same, ...equals];
+    const equals = payment.ifPaidLate === 'SAME_OR_EQUAL' && product ? await product.equalsOf(lost.items) : [];
+    return { kind: lost.kind, candidates: [lost.items, ...equals] };
   }
 
   private async post(em: EntityManager, transfers: Transfer[]): Promise<void> {

@@ -15,7 +15,7 @@ import {
   type ReturnRequest,
   type Voided,
 } from '../payments/index.ts';
-import type { Conclusions, Told } from './conclusions.ts';
+import type { Conclusions, RescuePlan, Told } from './conclusions.ts';
 import { isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
@@ -47,6 +47,8 @@ export interface Occasion {
   isAsked?: boolean;
   /** What the customer's browser brought back. */
   authorization?: Authorization;
+  /** It came after the place was given up, and there is one again. */
+  isRescuable?: boolean;
   /** The customer declined at a provider that cannot be asked. */
   declined?: string;
 }
@@ -101,7 +103,10 @@ export class PaymentSaga {
     const read = provider.readReturn(this.orderOf(payment), request);
     switch (read.outcome) {
       case 'AUTHORIZED':
-        return this.advance(paymentId, { authorization: read.authorization });
+        return this.advance(paymentId, {
+          authorization: read.authorization,
+          isRescuable: !isOpen(payment) && (await this.parts.conclusions.couldBeRescued(payment)),
+        });
       case 'ASK':
         return this.advance(paymentId, { isAsked: true });
       case 'DECLINED':
@@ -161,7 +166,7 @@ export class PaymentSaga {
         const { payment, now } = await lockPayment(em, paymentId);
         if (!payment.provider) return { taken: null, told: null };
         const { capabilities } = this.providerOf(payment);
-        if (occasion.authorization) await this.acceptAuthorization(payment, occasion.authorization, now);
+        if (occasion.authorization) acceptAuthorization(payment, occasion.authorization, occasion.isRescuable ?? false, now);
         const isBusy = payment.busyUntil != null && payment.busyUntil > now;
         if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isBusy)
           return { taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
@@ -203,18 +208,6 @@ export class PaymentSaga {
     );
     this.tell(taken.told);
     return taken.taken;
-  }
-
-  /**
-   * Keeps what the browser brought, once. For a payment whose place was given up meanwhile only when there is a place to be had: otherwise it is better not
-   * to take the money than to give it back.
-   */
-  private async acceptAuthorization(payment: Payment, authorization: Authorization, now: Date): Promise<void> {
-    if (payment.customerAuthorization || payment.approvingAt) return;
-    const isInTime = payment.state === 'PENDING' && payment.isCurrent;
-    if (!isInTime && !(await this.parts.conclusions.couldBeRescued(payment))) return;
-    payment.customerAuthorization = authorization;
-    payment.nextLookAt = now;
   }
 
   /** Calls the provider and concludes. Answers whether to go on at once. */
@@ -263,14 +256,16 @@ export class PaymentSaga {
 
   private async conclude(
     payment: Payment,
-    decide: (em: EntityManager, locked: Locked) => Promise<{ told: Told | null; goesOn: boolean }>,
+    decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
   ): Promise<boolean> {
+    // Read before the transaction: inside, it would take a second connection from the pool.
+    const rescue = payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment);
     const { told, goesOn } = await this.parts.database.transact(
       async (em) => {
         const locked = await lockPayment(em, payment.id);
         // Ours still, unless the call took longer than any may: then another is at it, and what we heard is still true.
         if (locked.payment.busyUntil?.getTime() === payment.busyUntil?.getTime()) locked.payment.busyUntil = null;
-        return decide(em, locked);
+        return decide(em, { ...locked, rescue });
       },
       { name: 'conclude-payment' },
     );
@@ -279,10 +274,10 @@ export class PaymentSaga {
     return goesOn;
   }
 
-  private async afterApproval(em: EntityManager, { payment, now }: Locked, asked: Payment, approved: Approved) {
+  private async afterApproval(em: EntityManager, { payment, now, rescue }: Concluding, asked: Payment, approved: Approved) {
     switch (approved.outcome) {
       case 'DONE':
-        return ended(await this.parts.conclusions.captured(em, payment, approved.captured, 0));
+        return ended(await this.parts.conclusions.captured(em, payment, approved.captured, 0, rescue));
       case 'REFUSED':
         // An answer from before somebody found out more is not news.
         if (payment.approvingAt?.getTime() !== asked.approvingAt?.getTime()) return nothing(false);
@@ -305,7 +300,7 @@ export class PaymentSaga {
     }
   }
 
-  private async afterFinding(em: EntityManager, { payment, now }: Locked, found: Found, rings: number) {
+  private async afterFinding(em: EntityManager, { payment, now, rescue }: Concluding, found: Found, rings: number) {
     if (found.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, rings);
     if (found.outcome === 'UNKNOWN') {
       this.pause(payment, now);
@@ -318,7 +313,7 @@ export class PaymentSaga {
     }
     switch (payment.state) {
       case 'PENDING':
-        return this.afterFindingPending(em, { payment, now }, found);
+        return this.afterFindingPending(em, { payment, now, rescue }, found);
       case 'REFUNDING': {
         const refund = await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' });
         if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor)
@@ -336,7 +331,7 @@ export class PaymentSaga {
       case 'REFUSED':
       case 'ABANDONED':
         if (found.outcome === 'CAPTURED')
-          return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor));
+          return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor, rescue));
         this.parts.conclusions.lookAgainLate(payment, now);
         return nothing(false);
       default:
@@ -344,10 +339,14 @@ export class PaymentSaga {
     }
   }
 
-  private async afterFindingPending(em: EntityManager, { payment, now }: Locked, found: Exclude<Found, { outcome: 'UNKNOWN' }>) {
+  private async afterFindingPending(
+    em: EntityManager,
+    { payment, now, rescue }: Concluding,
+    found: Exclude<Found, { outcome: 'UNKNOWN' }>,
+  ) {
     switch (found.outcome) {
       case 'CAPTURED':
-        return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor));
+        return ended(await this.parts.conclusions.captured(em, payment, found.captured, found.refundedMinor, rescue));
       case 'NONE':
         return ended(await this.parts.conclusions.refused(em, payment, found.code));
       case 'AUTHORIZED':
@@ -426,6 +425,24 @@ export class PaymentSaga {
     this.parts.inventory.tell(told.pools);
     this.parts.tell(told.holdIds);
   }
+}
+
+const isOpen = (payment: Payment) => payment.state === 'PENDING' && payment.isCurrent;
+
+/**
+ * Keeps what the browser brought, once. For a payment whose place was given up meanwhile only when there is a place to be had: otherwise it is better not
+ * to take the money than to give it back.
+ */
+function acceptAuthorization(payment: Payment, authorization: Authorization, isRescuable: boolean, now: Date): void {
+  if (payment.customerAuthorization || payment.approvingAt) return;
+  if (!isOpen(payment) && !isRescuable) return;
+  payment.customerAuthorization = authorization;
+  payment.nextLookAt = now;
+}
+
+/** What is concluded from: the locked payment, and where else its customer could get a place if it is not the current one any more. */
+interface Concluding extends Locked {
+  rescue: RescuePlan | null;
 }
 
 export interface Locked {

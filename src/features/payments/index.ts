@@ -22,6 +22,6 @@ export { ExchangeLog } from './exchange-log.ts';
 export { type AbandonCause, type LateOutcome, Payment, type PaymentState } from './payment.entity.ts';
 export { PaymentProviderEnum, PaymentStateEnum, PaymentType, RefundType } from './payment.types.ts';
 export * from './payment-provider.ts';
-export { visiblePayment } from './payments.resolver.ts';
+export { paymentById, visiblePayment } from './payments.resolver.ts';
 export { type ProviderSettings, type ProviderTimeouts, paymentProviders } from './providers/index.ts';
 export { Refund, type RefundCause, type RefundState } from './refund.entity.ts';

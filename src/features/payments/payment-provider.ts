@@ -169,6 +169,8 @@ export interface PaymentProvider {
   refund(order: PaymentOrder, refund: RefundOrder): Promise<Refunded>;
   /** Checks who sent it, as far as that can be told, and what it is about. Only where `capabilities.webhook` is not `NONE`. */
   readWebhook?(request: WebhookRequest): Promise<ReadWebhook>;
+  /** Ends its connections; nothing is called after it. */
+  close(): Promise<void>;
   /** What to answer to a webhook: `TAKEN` ends it, `LATER` makes the provider send it again, `REFUSED` is for forgeries. */
   webhookReply?(how: 'TAKEN' | 'LATER' | 'REFUSED'): WebhookReply;
 }

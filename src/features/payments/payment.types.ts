@@ -237,8 +237,11 @@ export class PaymentType {
   refunds?: RefundType[];
 
   @Price(2, { size: 10 })
-  @Field(() => [ProviderExchangeType], { description: 'What was said to the provider, newest first, at most 100. Needs the role ADMIN.' })
-  exchanges?: ProviderExchangeType[];
+  @Field(() => [ProviderExchangeType], {
+    nullable: true,
+    description: 'What was said to the provider, newest first, at most 100. Needs the role ADMIN: null, with an error, for others.',
+  })
+  exchanges?: ProviderExchangeType[] | null;
 
   @Field(() => Date, { description: 'When it was begun.' })
   createdAt!: Date;

@@ -3,7 +3,7 @@ import { Arg, Args, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-g
 import { mayReadOf, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
 import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
-import { loaderOf } from '../../platform/graphql/loaders.ts';
+import { inOrderOf, loaderOf } from '../../platform/graphql/loaders.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
@@ -32,10 +32,10 @@ const refundsOf = loaderOf(async (context, paymentIds: readonly string[]) => {
   return paymentIds.map((id) => refunds.filter((refund) => refund.paymentId === id).slice(0, LISTED_MAX));
 });
 
-const currencyOf = loaderOf(async (context, paymentIds: readonly string[]) => {
-  const payments = await context.em.find(Payment, { id: { $in: [...paymentIds] } });
-  return paymentIds.map((id) => payments.find((payment) => payment.id === id)?.currency ?? 'KRW');
-});
+/** A payment by its id, whoever's it is; null for an unknown one. Check the member before showing it. */
+export const paymentById = loaderOf(async (context, ids: readonly string[]) =>
+  inOrderOf(ids, await context.em.find(Payment, { id: { $in: [...ids] } }), (payment) => payment.id),
+);
 
 @Resolver(() => PaymentType)
 export class PaymentsResolver {
@@ -126,7 +126,7 @@ export class PaymentsResolver {
   }
 
   @RequiresRole('ADMIN')
-  @FieldResolver(() => [ProviderExchangeType])
+  @FieldResolver(() => [ProviderExchangeType], { nullable: true })
   exchanges(@Root() payment: Payment, @Ctx() context: RequestContext): Promise<ProviderExchangeType[]> {
     return this.exchangesOf(context).load(payment.id);
   }
@@ -141,7 +141,8 @@ export class RefundResolver {
 
   @FieldResolver(() => Money)
   async amount(@Root() refund: Refund, @Ctx() context: RequestContext): Promise<Money> {
-    return money(refund.amountMinor, await currencyOf(context).load(refund.paymentId));
+    const payment = await paymentById(context).load(refund.paymentId);
+    return money(refund.amountMinor, payment?.currency ?? 'KRW');
   }
 }
 

@@ -53,6 +53,10 @@ export class KakaoPay implements PaymentProvider {
     });
   }
 
+  close(): Promise<void> {
+    return this.http.close();
+  }
+
   /** Each repetition makes another tid. Since it moves no money, any error code that KakaoPay gives it is a refusal. */
   async prepare(order: PaymentOrder): Promise<Prepared> {
     if (order.currency !== 'KRW') return { outcome: 'REFUSED', code: 'CURRENCY_NOT_SUPPORTED' };

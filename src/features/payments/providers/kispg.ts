@@ -63,6 +63,10 @@ export class Kispg implements PaymentProvider {
     });
   }
 
+  close(): Promise<void> {
+    return this.http.close();
+  }
+
   /** Calls nobody: the order reaches the vendor with the customer's browser. Says nothing about the person. */
   async prepare(order: PaymentOrder): Promise<Prepared> {
     if (order.currency !== 'KRW') return { outcome: 'REFUSED', code: 'CURRENCY_NOT_SUPPORTED' };

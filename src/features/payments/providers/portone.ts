@@ -72,6 +72,10 @@ export class PortOne implements PaymentProvider {
     this.answerTimeoutMs = timeouts.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
   }
 
+  close(): Promise<void> {
+    return this.pool.destroy();
+  }
+
   /** Fixes the amount at PortOne, so that a checkout with another one is refused there. */
   async prepare(order: PaymentOrder): Promise<Prepared> {
     const { paymentId, amountMinor: totalAmount, currency } = order;

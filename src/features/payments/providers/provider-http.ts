@@ -91,6 +91,11 @@ export class ProviderHttp {
     return concluded.result;
   }
 
+  /** Ends its connections. What is still being asked is cut off, and unknown. */
+  close(): Promise<void> {
+    return this.pool.destroy();
+  }
+
   private async ask<Result>(
     { method, path, headers, body }: ProviderRequest,
     classify: (answer: ProviderAnswer) => Classified<Result>,

@@ -57,6 +57,10 @@ export class Toss implements PaymentProvider {
     });
   }
 
+  close(): Promise<void> {
+    return this.http.close();
+  }
+
   /**
    * Creates the payment, and answers the address of its page. That this call exists for ordinary merchants and answers `checkout.url` is corroborated by the
    * vendor's samples, not verified: most integrations open the page with the vendor's browser SDK. Moves no money, so any client error is a refusal.
