@@ -108,25 +108,24 @@ describe(`${TRIALS} times, on two nodes`, () => {
 
   test('a double click, paid in both windows, is one booking', async () => {
     const held = await nodes.members();
-    const ends = await nodes.race(
-      ({ payments, ...outcome }) => JSON.stringify({ ...outcome, payments: payments.sort() }),
-      async (number) => {
-        const member = await heldLesson(nodes.one);
-        const { client, holdId } = member;
-        const provider = providerOf(number >> 1);
-        const keys = number % 2 ? [randomUUID(), randomUUID()] : Array(2).fill(randomUUID());
 
-        const prepared = await nodes.apart(
-          number % 3,
-          () => client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[0] } }),
-          () => elsewhere.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[1] } }),
-        );
-        const payments = prepared.flatMap(({ payment }) => payment ?? []);
-        await Promise.all(payments.map((payment) => browse(payment)));
+    const ends = await nodes.race(endOf, async (number) => {
+      const { client, elsewhere, holdId } = await held(number);
+      const provider = providerOf(number >> 1);
+      const key = randomUUID();
+      const isTwin = number % 2 === 0;
 
-        return { holdId, said: `${number % 2 ? 'two keys' : 'one key'} ${prepared.map(({ __typename }) => __typename).sort()} ${new Set(payments.map(({ id }) => id)).size}` };
-      },
-    );
+      const prepared = await nodes.apart(
+        number % 3,
+        () => client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: key } }),
+        () => elsewhere.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: isTwin ? key : randomUUID() } }),
+      );
+      const payments = prepared.flatMap(({ payment }) => payment ?? []);
+      await Promise.all(payments.map((payment) => browse(payment)));
+
+      const said = prepared.map(({ __typename, state }) => state ?? __typename).sort();
+      return { holdId, said: `${isTwin ? 'one key' : 'two keys'}, ${said}, ${new Set(payments.map(({ id }) => id)).size}` };
+    });
     process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
   });
 

@@ -78,10 +78,10 @@ export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks,
           query: textsOf(request.query as Record<string, unknown>),
           body: textsOf(Object.fromEntries(new URLSearchParams(bytesOf(request).toString('utf8')))),
         });
-        await Promise.race([
-          returned.catch((error) => request.log.error({ err: error, paymentId: id }, 'a return from a provider')),
-          delay(BROWSER_WAITS_MS),
-        ]);
+        const settled = returned.catch((error) => request.log.error({ err: error, paymentId: id }, 'a return from a provider'));
+        const isEnough = new AbortController();
+        await Promise.race([settled, delay(BROWSER_WAITS_MS, undefined, { signal: isEnough.signal }).catch(() => undefined)]);
+        isEnough.abort();
         return reply.redirect(addresses.page(id), 303);
       },
     });

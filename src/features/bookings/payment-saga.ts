@@ -168,6 +168,8 @@ export class PaymentSaga {
         const { capabilities } = this.providerOf(payment);
         if (occasion.authorization) acceptAuthorization(payment, occasion.authorization, occasion.isRescuable ?? false, now);
         const isBusy = payment.busyUntil != null && payment.busyUntil > now;
+        // Another node is asking, perhaps since before what we were called for: it asks again, as after a webhook.
+        if (isBusy && occasion.isAsked) payment.rings += 1;
         if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isBusy)
           return { taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
 
@@ -265,7 +267,11 @@ export class PaymentSaga {
         const locked = await lockPayment(em, payment.id);
         // Ours still, unless the call took longer than any may: then another is at it, and what we heard is still true.
         if (locked.payment.busyUntil?.getTime() === payment.busyUntil?.getTime()) locked.payment.busyUntil = null;
-        return decide(em, { ...locked, rescue });
+        const concluded = await decide(em, { ...locked, rescue });
+        if (locked.payment.rings === payment.rings) return concluded;
+        // Whoever rang meanwhile was sent away, and may know of more than this answer: it is asked about now, whatever was concluded.
+        locked.payment.nextLookAt = locked.now;
+        return { ...concluded, goesOn: true };
       },
       { name: 'conclude-payment' },
     );

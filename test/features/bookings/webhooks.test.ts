@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
-import type { SimulatedProvider, SimulatedWebhook } from '../../../src/simulator/simulator.ts';
+import { type CallName, type SimulatedProvider, type SimulatedWebhook, Simulator } from '../../../src/simulator/simulator.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
-import { outcomeOf } from '../../support/provider-books.ts';
+import { expectBooksToAgree, outcomeOf } from '../../support/provider-books.ts';
+import { eventually } from '../../support/wait.ts';
 import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } from '../../support/webhooks.ts';
 
 failOnLeaks();
@@ -314,6 +315,121 @@ describe('a webhook', () => {
       captures: 1,
       keptMinor: PRICE,
     });
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+});
+
+describe('a webhook that comes at the wrong moment', () => {
+  let app: TestApp;
+  let simulator: Simulator;
+  beforeAll(async () => {
+    simulator = await Simulator.start({ portoneCapture: 'AT_ONCE' });
+    simulator.sendsWebhooks = false;
+    app = await testApp({ simulator });
+  });
+  afterAll(async () => {
+    await app.close();
+    await simulator.close();
+  });
+
+  /** Slows the next call of this kind down, and waits until it is there. */
+  const slowed = (provider: Sender, call: CallName, paymentId: string) => {
+    simulator.order({ provider, call, fault: 'LATENCY', milliseconds: 300, orderId: uuidIn(paymentId) });
+    return () => eventually(() => simulator.calls.some(({ fault, orderId }) => fault === 'LATENCY' && orderId === uuidIn(paymentId)));
+  };
+  const stored = async (paymentId: string) => {
+    const [payment] = await app.query(
+      'select state, captured_minor::int as captured, refunded_minor::int as refunded from payment where id = $1',
+      [uuidIn(paymentId)],
+    );
+    return payment;
+  };
+
+  test('while the payment is being asked about, the customer who comes back in the same moment is not forgotten', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const payment = await begin(client, holdId, 'TOSS');
+    const { webhook } = await booked(app, 'TOSS');
+    const isAsked = slowed('TOSS', 'find', payment.id);
+    const early = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(payment.id)));
+    await ring(app, 'TOSS', withHeader(early, 'tosspayments-webhook-transmission-id', randomUUID()));
+    await isAsked();
+
+    await atCheckout(payment);
+
+    expect(await outcomeOf(app, simulator, payment.id)).toEqual({ hold: 'CONFIRMED', payment: 'APPROVED', captures: 1, keptMinor: PRICE });
+  });
+
+  test('while an approval is under way is asked about after it', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const payment = await begin(client, holdId, 'TOSS');
+    const { webhook } = await booked(app, 'TOSS');
+    const isApproving = slowed('TOSS', 'approve', payment.id);
+    const back = atCheckout(payment);
+    await isApproving();
+
+    const early = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(payment.id)));
+    await ring(app, 'TOSS', withHeader(early, 'tosspayments-webhook-transmission-id', randomUUID()));
+    await back;
+
+    await answered(app, payment.id);
+    expect(timesAsked(simulator, payment.id)).toBe(1);
+    expect(await stored(payment.id)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 0 });
+  });
+
+  test('of a refund in the console while one of ours is under way: both are in our books, whatever else is lost', async () => {
+    const { client, paymentId } = await booked(app, 'TOSS');
+    const isRefunding = slowed('TOSS', 'cancel', paymentId);
+    const { client: administrator } = await app.admin();
+    const input = { paymentId, amountMinor: 20_000, cancelsBooking: false, reason: 'Rain', idempotencyKey: randomUUID() };
+    const ours = administrator.run('TestRefundPayment', { input });
+    await isRefunding();
+
+    await refundInConsole(simulator, paymentId, 10_000);
+    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
+    expect(await ours).toMatchObject({ refund: { state: 'DONE' } });
+
+    await answered(app, paymentId);
+    expect(await client.run('TestPayment', { id: paymentId })).toMatchObject({
+      state: 'APPROVED',
+      refunds: expect.arrayContaining([
+        expect.objectContaining({ cause: 'GRANTED', amount: { amountMinor: 20_000, currency: 'KRW' } }),
+        expect.objectContaining({ cause: 'AT_PROVIDER', amount: { amountMinor: 10_000, currency: 'KRW' } }),
+      ]),
+    });
+    expect(await stored(paymentId)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 30_000 });
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
+  test('of a part that went back is the first we hear of an order: what was taken and what went back are booked', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const payment = await begin(client, holdId, 'PORTONE');
+    await atCheckout(payment, 'approve', { return: false });
+    await refundInConsole(simulator, payment.id, 30_000);
+    const last = simulator.webhooksOf(uuidIn(payment.id)).at(-1)!;
+    expect(eventOf(last)).toBe('Transaction.PartialCancelled');
+
+    await ring(app, 'PORTONE', last);
+    await answered(app, payment.id);
+
+    expect(await stored(payment.id)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 30_000 });
+    await expectBooksToAgree(app, simulator);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
+  test('of a part that went back is the first we hear of an order whose place is gone: the rest goes back', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE }, { ifPaidLate: 'REFUND' });
+    const payment = await begin(client, holdId, 'PORTONE');
+    await app.query('update payment set pay_by = clock_timestamp(), next_look_at = clock_timestamp() where id = $1', [uuidIn(payment.id)]);
+    await app.app.bookings.reconciler.round();
+    expect(await stored(payment.id)).toMatchObject({ state: 'ABANDONED' });
+    await atCheckout(payment, 'approve', { return: false });
+    await refundInConsole(simulator, payment.id, 30_000);
+
+    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(payment.id)).at(-1)!);
+    await answered(app, payment.id);
+
+    await eventually(async () => expect(await stored(payment.id)).toEqual({ state: 'REFUNDED', captured: PRICE, refunded: PRICE }));
+    await expectBooksToAgree(app, simulator);
     expect(await app.brokenInvariants()).toEqual([]);
   });
 });
