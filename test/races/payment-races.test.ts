@@ -1,35 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { SimulatedProvider } from '../../src/simulator/simulator.ts';
+import { tally } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { atCheckout, begin, ended, PROVIDERS } from '../support/payments.ts';
 import { browse, type Outcome, RacingNodes, TRIALS } from '../support/races.ts';
 
 failOnLeaks();
 
-/** How a hold may end. */
-const ENDS: Record<string, Outcome> = {
-  booked: { hold: 'CONFIRMED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
-  'booked late': { hold: 'RELEASED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
-  abandoned: { hold: 'RELEASED', payments: ['ABANDONED'], captures: 0, keptMinor: 0, followUps: 0 },
-  'never approved': { hold: 'RELEASED', payments: ['REFUSED'], captures: 0, keptMinor: 0, followUps: 0 },
-  'taken and given back': { hold: 'RELEASED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 0 },
-  'booked and cancelled': { hold: 'RETURNED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 1 },
-};
-const endOf = (outcome: Outcome) => Object.keys(ENDS).find((end) => JSON.stringify(ENDS[end]) === JSON.stringify(outcome));
-
 const providerOf = (number: number) => PROVIDERS[number % PROVIDERS.length] as SimulatedProvider;
 
-describe(`${TRIALS} times, on two nodes`, () => {
+/** What each of them protects from is in payment-interleavings.test.ts. */
+describe(`${TRIALS} times on two nodes`, () => {
   let nodes: RacingNodes;
   beforeAll(async () => {
     nodes = await RacingNodes.open();
   });
   afterAll(() => nodes[Symbol.asyncDispose]());
 
-  test('a customer who comes back as the time to pay ends is booked, or loses the place and no money', async () => {
+  test('a customer who comes back as the time to pay ends is booked, or has paid nothing', async () => {
     const held = await nodes.members((number) => (number % 8 < 4 ? 'SAME' : 'REFUND'));
-    const ends = await nodes.race(endOf, async (number) => {
+
+    const ends = await nodes.race(async (number) => {
       const { client, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
 
@@ -41,12 +33,19 @@ describe(`${TRIALS} times, on two nodes`, () => {
 
       return { holdId };
     });
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+
+    const { booked, 'booked late': bookedLate = 0, 'given up': givenUp, 'taken and given back': givenBack = 0, ...others } = ends;
+    expect(others).toEqual({});
+    // Both rivals win sometimes: otherwise they did not meet.
+    expect(booked).toBeGreaterThan(0);
+    expect(givenUp).toBeGreaterThan(0);
+    expect(bookedLate + givenBack).toBeGreaterThan(0);
   });
 
-  test('a member who cancels while paying is booked and told so, or gives up the place and gets all money back', async () => {
+  test('a member who cancels while paying is booked and told so, or gives up the place and has paid nothing', async () => {
     const held = await nodes.members();
-    const ends = await nodes.race(endOf, async (number) => {
+
+    const ends = await nodes.race(async (number) => {
       const { client, elsewhere, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
 
@@ -56,101 +55,131 @@ describe(`${TRIALS} times, on two nodes`, () => {
         () => elsewhere.run('TestCancelBooking', { input: { holdId } }),
       );
 
-      return { holdId, said: cancelled.state ?? cancelled.__typename };
+      return { holdId, said: () => (cancelled.__typename === 'HoldNotOpenError' ? `refused as ${cancelled.state}` : 'cancelled') };
     });
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+
+    const {
+      'refused as PAYING, booked': booked = 0,
+      'cancelled, booked and cancelled': bookedBefore = 0,
+      'cancelled, given up': givenUp,
+      'cancelled, taken and given back': givenBack = 0,
+      ...others
+    } = ends;
+    expect(others).toEqual({});
+    expect(booked + bookedBefore).toBeGreaterThan(0);
+    expect(givenUp).toBeGreaterThan(0);
+    expect(booked + bookedBefore + givenBack).toBeLessThan(TRIALS);
   });
 
-  test('two cancellations at once give the money back once', async () => {
+  test('two cancellations at once have one effect and the same answer', async () => {
     const held = await nodes.members();
-    const ends = await nodes.race(endOf, async (number) => {
+
+    const ends = await nodes.race(async (number) => {
       const { client, elsewhere, holdId } = await held(number);
       const payment = await begin(client, holdId, providerOf(number));
       await atCheckout(payment);
       await ended(client, payment.id);
 
-      const cancelled = await nodes.apart(
-        number % 3,
-        () => client.run('TestCancelBooking', { input: { holdId } }),
-        () => elsewhere.run('TestCancelBooking', { input: { holdId } }),
-      );
+      const answers = await Promise.all([client, elsewhere].map((node) => node.run('TestCancelBooking', { input: { holdId } })));
 
-      expect(cancelled.map(({ __typename }) => __typename)).toEqual(['CancelBookingSuccess', 'CancelBookingSuccess']);
-      return { holdId, said: `${nodes.callsOf(payment.id, 'cancel')} refunds` };
+      expect(tally(answers)).toEqual({ CancelBookingSuccess: 2 });
+      return { holdId, said: () => `${nodes.callsOf(payment.id, 'cancel')} refund` };
     });
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+
+    expect(ends).toEqual({ '1 refund, booked and cancelled': TRIALS });
   });
 
   test('of two refunds that do not both fit one is granted', async () => {
     const admin = await nodes.one.admin();
-    const adminElsewhere = nodes.other.anonymous.as(admin.accessToken);
+    const callers = nodes.nodes.map(({ anonymous }) => anonymous.as(admin.accessToken));
     const held = await nodes.members();
+
     const ends = await nodes.race(
-      (outcome) => (outcome.hold === 'CONFIRMED' && outcome.keptMinor === 30_000 ? 'a part given back' : undefined),
       async (number) => {
         const { client, holdId } = await held(number);
         const payment = await begin(client, holdId, providerOf(number));
         await atCheckout(payment);
         await ended(client, payment.id);
-        const input = { paymentId: payment.id, amountMinor: 50_000, reason: 'The pool is closed on two days' };
 
-        const refunds = await nodes.apart(
-          number % 3,
-          () => admin.client.run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
-          () => adminElsewhere.run('TestRefundPayment', { input: { ...input, idempotencyKey: randomUUID() } }),
+        const answers = await Promise.all(
+          callers.map((caller) =>
+            caller.run('TestRefundPayment', {
+              input: { paymentId: payment.id, amountMinor: 50_000, reason: 'Closed for two days', idempotencyKey: randomUUID() },
+            }),
+          ),
         );
 
-        return { holdId, said: `${refunds.map(({ __typename }) => __typename).sort()} ${nodes.callsOf(payment.id, 'cancel')} refunds` };
+        const [granted, refused] = answers
+          .map(({ __typename }) => __typename)
+          .sort()
+          .reverse();
+        expect(granted).toBe('RefundPaymentSuccess');
+        expect(['PaymentNotRefundableError', 'RefundExceedsPaymentError']).toContain(refused);
+        return { holdId, said: () => `${nodes.callsOf(payment.id, 'cancel')} refund` };
       },
+      ({ hold, payments, keptMinor }) => `${hold} and ${payments} with ${keptMinor}`,
     );
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+
+    expect(ends).toEqual({ '1 refund, CONFIRMED and APPROVED with 30000': TRIALS });
   });
 
-  test('a double click, paid in both windows, is one booking', async () => {
+  test('a double click, paid in both windows, is one booking and one payment that is kept', async () => {
     const held = await nodes.members();
+    const oneBooking = ({ hold, payments, keptMinor, followUps }: Outcome) =>
+      `${hold}, ${payments.filter((state) => state === 'APPROVED').length} paid, ${keptMinor}, ${followUps} follow-up`;
 
-    const ends = await nodes.race(endOf, async (number) => {
+    const ends = await nodes.race(async (number) => {
       const { client, elsewhere, holdId } = await held(number);
       const provider = providerOf(number >> 1);
       const key = randomUUID();
-      const isTwin = number % 2 === 0;
+      const keys = number % 2 ? [key, randomUUID()] : [key, key];
 
-      const prepared = await nodes.apart(
-        number % 3,
-        () => client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: key } }),
-        () => elsewhere.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: isTwin ? key : randomUUID() } }),
+      const answers = await Promise.all(
+        [client, elsewhere].map((node, turn) =>
+          node.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey: keys[turn] as string } }),
+        ),
       );
-      const payments = prepared.flatMap(({ payment }) => payment ?? []);
-      await Promise.all(payments.map((payment) => browse(payment)));
+      const begun = answers.flatMap(({ payment }) => payment ?? []);
+      await Promise.all(begun.map((payment) => browse(payment)));
 
-      const said = prepared.map(({ __typename, state }) => state ?? __typename).sort();
-      return { holdId, said: `${isTwin ? 'one key' : 'two keys'}, ${said}, ${new Set(payments.map(({ id }) => id)).size}` };
-    });
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+      // With two keys the one that comes later replaces the other, or finds it being paid.
+      if (number % 2)
+        expect([{ PreparePaymentSuccess: 2 }, { PreparePaymentSuccess: 1, HoldNotOpenError: 1 }]).toContainEqual(tally(answers));
+      else expect(tally(answers)).toEqual({ PreparePaymentSuccess: 2 });
+      const payments = new Set(begun.map(({ id }) => id)).size;
+      expect(payments).toBe(number % 2 ? begun.length : 1);
+      return { holdId };
+    }, oneBooking);
+
+    expect(ends).toEqual({ 'CONFIRMED, 1 paid, 80000, 1 follow-up': TRIALS });
   });
 
-  test.each(['TOSS', 'PORTONE'] as const)('a return, copies of a webhook, an operator and the reconciler at once are one booking with %s', async (provider) => {
+  test.each([
+    ['TOSS', 1],
+    ['PORTONE', 0],
+  ] as const)('a return, webhooks, an operator and the reconciler at once are one booking, with %s', async (provider, approvals) => {
     const admin = await nodes.one.admin();
-    const adminElsewhere = nodes.other.anonymous.as(admin.accessToken);
+    const operator = nodes.other.anonymous.as(admin.accessToken);
     const held = await nodes.members();
-    const ends = await nodes.race(endOf, async (number) => {
+
+    const ends = await nodes.race(async (number) => {
       const { client, holdId } = await held(number);
       const payment = await begin(client, holdId, provider);
 
       await nodes.apart(
         number,
         () => browse(payment),
-        async () => {
-          await Promise.all([
-          nodes.lookNow(payment.id),
-          nodes.ringAgain(payment.id),
-          adminElsewhere.run('TestReconcilePayment', { paymentId: payment.id }),
-          ]);
-        },
+        () =>
+          Promise.all([
+            nodes.lookNow(payment.id),
+            nodes.ringAgain(payment.id),
+            operator.run('TestReconcilePayment', { paymentId: payment.id }),
+          ]),
       );
 
-      return { holdId, said: `${nodes.callsOf(payment.id, 'approve')} approvals` };
+      return { holdId, said: () => `${nodes.callsOf(payment.id, 'approve')} approvals` };
     });
-    process.stdout.write(`${JSON.stringify(ends, null, 1)}\n`);
+
+    expect(ends).toEqual({ [`${approvals} approvals, booked`]: TRIALS });
   });
 });

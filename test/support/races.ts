@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
 import type { IfPaidLate } from '../../src/inventory/claim.ts';
 import type { SimulatedCall } from '../../src/simulator/simulator.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from './app.ts';
@@ -17,8 +17,23 @@ const ABREAST = 8;
 /** How a trial ended, before anything comes to rest: the hold it was about, and what the rivals were told. */
 export interface Raced {
   holdId: string;
-  said?: string;
+  /** Asked once everything has come to rest. */
+  said?: () => string;
 }
+
+/** How a hold for 80,000 may end. */
+const ENDS: Record<string, Outcome> = {
+  booked: { hold: 'CONFIRMED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
+  'booked late': { hold: 'RELEASED', payments: ['APPROVED'], captures: 1, keptMinor: 80_000, followUps: 1 },
+  'booked and cancelled': { hold: 'RETURNED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 1 },
+  'given up': { hold: 'RELEASED', payments: ['ABANDONED'], captures: 0, keptMinor: 0, followUps: 0 },
+  'taken and given back': { hold: 'RELEASED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 0 },
+  'taken for nothing': { hold: 'RELEASED', payments: ['ABANDONED'], captures: 1, keptMinor: 80_000, followUps: 0 },
+};
+
+/** The name of an end, or the end itself where it has none. */
+export const endOf = (outcome: Outcome): string =>
+  Object.keys(ENDS).find((end) => isDeepStrictEqual(ENDS[end], outcome)) ?? JSON.stringify(outcome);
 
 /** A member with a hold. */
 export interface Holder {
@@ -65,10 +80,9 @@ export class RacingNodes implements AsyncDisposable {
   }
 
   /**
-   * Runs a race so often, lets everything come to rest, and counts the ends by the name that `nameOf` has for them; whatever has none fails. All of a race are
-   * checked together: an invariant that one trial breaks stays broken.
+   * Runs a race {@link TRIALS} times, lets everything come to rest, and counts the ends by the names of {@link endOf}, or of its own. The trials are checked together: an invariant that one of them breaks stays broken.
    */
-  async race(nameOf: (outcome: Outcome) => string | undefined, run: (number: number) => Promise<Raced>): Promise<Record<string, number>> {
+  async race(run: (number: number) => Promise<Raced>, nameOf: (outcome: Outcome) => string = endOf): Promise<Record<string, number>> {
     const raced: Raced[] = [];
     let next = 0;
     const lane = async () => {
@@ -78,28 +92,12 @@ export class RacingNodes implements AsyncDisposable {
     const lanes = await Promise.allSettled(Array.from({ length: ABREAST }, lane));
     for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
 
-    await this.rest().catch(async (error) => {
-      const k = await this.kept();
-      for (const id of Object.keys(this.keptAtProviders()))
-        if (!(id in k)) {
-          console.log(
-            id,
-            await this.one.query('select * from payment where id=$1', [id]),
-            await this.one.query('select * from webhook_receipt where payment_id=$1', [id]),
-            await this.one.query('select operation, code,outcome,at,latency_ms, response_body from provider_exchange where payment_id=$1', [
-              id,
-            ]),
-            this.one.simulator.payment(id),
-            this.one.logged,
-          );
-        }
-      throw error;
-    });
+    await this.rest();
     await this.expectSound();
     const ends: Record<string, number> = {};
     for (const { holdId, said } of raced) {
       const outcome = await this.outcomeOf(holdId);
-      const end = [said, nameOf(outcome) ?? JSON.stringify(outcome)].filter(Boolean).join(', ');
+      const end = [said?.(), nameOf(outcome)].filter(Boolean).join(', ');
       ends[end] = (ends[end] ?? 0) + 1;
     }
     return ends;
@@ -238,61 +236,3 @@ export const browse = (payment: Pick<RootOf<'TestPreparePayment'>['payment'], 'c
   atCheckout(payment).catch((error: Error) => {
     if (!error.message.includes('answered the customer 409')) throw error;
   });
-
-/** The ends of payments of a node, to run a rival inside one of them. */
-export const conclusionsOf = (node: TestApp): Conclusions =>
-  (node.app.bookings.saga as unknown as { parts: { conclusions: Conclusions } }).parts.conclusions;
-
-/**
- * Runs a rival inside the first call of a method: after everything the caller has read, before anything it writes. The call goes on when the rival has come to its
- * end, or waits for a lock that the caller has. Answers the rival's own end.
- */
-export function inside<Target extends object>(
-  stage: TestApp,
-  target: Target,
-  method: keyof Target,
-  rival: () => Promise<unknown>,
-): Promise<unknown> {
-  const whole = target[method] as (...given: unknown[]) => Promise<unknown>;
-  return new Promise((resolve, reject) => {
-    let isFirst = true;
-    const interrupted = async (...given: unknown[]) => {
-      if (isFirst) {
-        isFirst = false;
-        Object.assign(target, { [method]: whole });
-        let isOver = false;
-        const run = rival().finally(() => {
-          isOver = true;
-        });
-        run.then(resolve, reject);
-        await eventually(async () => isOver || (await stage.query(WAITING)).length > 0);
-      }
-      return whole.apply(target, given);
-    };
-    Object.assign(target, { [method]: interrupted });
-  });
-}
-
-const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-
-/** Takes away the row locks that the saga asks for through the ORM: what it reads may be old when it writes. */
-export function readWithoutLocks({ nodes }: RacingNodes): void {
-  for (const { app } of nodes) {
-    const { database } = app;
-    const fork = database.fork.bind(database);
-    database.fork = () => {
-      const em = fork();
-      const find = em.findOneOrFail.bind(em) as (entity: unknown, where: unknown, options?: object) => Promise<never>;
-      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
-      return Object.assign(em, {
-        findOneOrFail: (entity: unknown, where: unknown, options: object = {}) => find(entity, where, { ...options, lockMode: undefined }),
-        execute: (sql: string, values?: unknown[]) => execute(sql.replace(/ for update$/, ''), values),
-      }) as never;
-    };
-  }
-}
-
-/** Takes away the fence of a hold: it may leave any state. */
-export async function moveWithoutFence({ one }: RacingNodes): Promise<void> {
-  await one.sabotage('move_hold', 'if not v_hold.state = any (p_from) then', 'if false then');
-}

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { toNodeId } from '../../platform/graphql/node-ids.ts';
 import type { Payment, PaymentOrder, ReturnKind } from '../payments/index.ts';
 import { paymentPage } from './payment-page.ts';
@@ -50,10 +50,20 @@ export interface BookingsHttpParts {
 
 /** What providers and the browsers they send back call: the return addresses, the page behind them, and the webhooks. */
 export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks, addresses }: BookingsHttpParts): void {
-  void fastify.register(async (scope) => {
+  const routes: FastifyPluginAsync = async (scope) => {
     // A signature is over the bytes as they came, and providers send JSON, forms, and text that is JSON.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX }, (_request, body, done) => done(null, body));
+    // Not the default one: it says what the database said, and logs addresses with their tokens.
+    scope.setErrorHandler<FastifyError>((error, request, reply) => {
+      const status = error.statusCode ?? 500;
+      if (status >= 500)
+        request.log.error({ err: error, requestId: request.id }, 'a provider or a returning customer could not be answered');
+      return reply
+        .code(status)
+        .type('text/plain')
+        .send(status >= 500 ? 'something went wrong; try again' : 'not accepted');
+    });
 
     scope.post<{ Params: { provider: string } }>('/webhooks/:provider', { bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
       const { status, contentType, body } = await webhooks.take(request.params.provider, {
@@ -89,11 +99,13 @@ export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks,
     scope.get<{ Params: { id: string; token: string } }>('/payments/:id/:token', async (request, reply) => {
       const { id, token } = request.params;
       if (!UUID.test(id) || !addresses.isGenuine(id, token)) return notFound(reply);
-      const payment = await saga.read(id);
+      const payment = await saga.find(id);
+      if (!payment) return notFound(reply);
       if (payment.returnTo) return reply.redirect(withPayment(payment), 303);
       return secured(reply).send(paymentPage(payment));
     });
-  });
+  };
+  void fastify.register(routes);
 }
 
 /** The frontend's own address, told which payment it is about and nothing else: it reads the rest through the API. */

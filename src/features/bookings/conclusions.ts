@@ -172,11 +172,12 @@ export class Conclusions {
     return em.create(Refund, { paymentId: payment.id, state: 'OPEN', createdAt: new Date(), ...refund });
   }
 
-  /** Looks at a payment that ended without money again, with growing pauses, as long as money may still come. */
+  /** Looks at a payment that ended without money again, with growing pauses, if and as long as money may still come. */
   lookAgainLate(payment: Payment, now: Date): void {
+    const provider = this.parts.providers.get(payment.provider as ProviderName);
     const ageSeconds = (now.getTime() - payment.changedAt.getTime()) / 1_000;
-    const isOver = ageSeconds > LATE_LOOKS_HOURS * 3_600;
-    payment.nextLookAt = isOver ? null : new Date(now.getTime() + Math.max(LATE_LOOK_FIRST_SECONDS, ageSeconds) * 1_000);
+    const mayCome = provider && mayBePaidLate(payment, provider.capabilities) && ageSeconds <= LATE_LOOKS_HOURS * 3_600;
+    payment.nextLookAt = !mayCome ? null : new Date(now.getTime() + Math.max(LATE_LOOK_FIRST_SECONDS, ageSeconds) * 1_000);
   }
 
   /** Whether a payment that was too late could still get a place: its member wanted that, and something is free at this moment. */
@@ -222,9 +223,7 @@ export class Conclusions {
 
   /** The hold this payment was to decide goes back, if it is still the one. */
   private async letGo(em: EntityManager, payment: Payment): Promise<Told> {
-    const provider = this.parts.providers.get(payment.provider as ProviderName);
-    if (payment.state !== 'REFUNDED' && provider && mayBePaidLate(payment, provider.capabilities))
-      this.lookAgainLate(payment, payment.changedAt);
+    if (payment.state !== 'REFUNDED') this.lookAgainLate(payment, payment.changedAt);
     if (!payment.isCurrent) return { pools: [], holdIds: [] };
     payment.isCurrent = false;
     await em.flush();

@@ -96,9 +96,10 @@ export class PaymentSaga {
     return run;
   }
 
-  /** The browser came back. What it says is checked against the order, and nothing is believed that the provider can be asked about. */
-  async returned(paymentId: string, request: ReturnRequest): Promise<Payment> {
-    const payment = await this.read(paymentId);
+  /** The browser came back. What it says is checked against the order, and nothing is believed that the provider can be asked about. Null for an unknown one. */
+  async returned(paymentId: string, request: ReturnRequest): Promise<Payment | null> {
+    const payment = await this.find(paymentId);
+    if (!payment) return null;
     const provider = this.providerOf(payment);
     const read = provider.readReturn(this.orderOf(payment), request);
     switch (read.outcome) {
@@ -122,6 +123,11 @@ export class PaymentSaga {
   /** Waits for what this process is at, before it ends. */
   async drained(): Promise<void> {
     await Promise.allSettled(this.underWay.values());
+  }
+
+  /** Null for an id that is no payment's. */
+  find(paymentId: string): Promise<Payment | null> {
+    return this.parts.database.fork().findOne(Payment, { id: paymentId });
   }
 
   read(paymentId: string): Promise<Payment> {
@@ -164,7 +170,11 @@ export class PaymentSaga {
     const taken = await this.parts.database.transact<{ taken: Taken | null; told: Told | null }>(
       async (em) => {
         const { payment, now } = await lockPayment(em, paymentId);
-        if (!payment.provider) return { taken: null, told: null };
+        if (!payment.provider) {
+          // Nothing to pay, and the process that would have booked it at once is gone.
+          const isLeft = payment.state === 'PENDING' && payment.nextLookAt != null && payment.nextLookAt <= now;
+          return { taken: null, told: isLeft ? await this.parts.conclusions.abandoned(em, payment, 'NOT_PREPARED') : null };
+        }
         const { capabilities } = this.providerOf(payment);
         if (occasion.authorization) acceptAuthorization(payment, occasion.authorization, occasion.isRescuable ?? false, now);
         const isBusy = payment.busyUntil != null && payment.busyUntil > now;
@@ -331,6 +341,7 @@ export class PaymentSaga {
       }
       case 'APPROVED':
       case 'REFUNDED':
+        payment.nextLookAt = null;
         return ended(
           found.outcome === 'CAPTURED' ? await this.parts.conclusions.refundedElsewhere(em, payment, found.refundedMinor) : null,
         );

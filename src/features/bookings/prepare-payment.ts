@@ -61,7 +61,7 @@ export class PreparePayment {
     const known = await this.known(request);
     if (known instanceof Refusal) return known;
     if (known && (known.checkout || known.state !== 'PENDING'))
-      return known.state === 'REFUSED' ? new PaymentRefusedError(known.refusalCode ?? '') : known;
+      return known.state === 'REFUSED' && !known.checkout ? new PaymentRefusedError(known.refusalCode ?? '') : known;
     if (hold.state !== 'HELD' && hold.state !== 'PAYING') return refusalOf(hold.state);
     if (hold.amountMinor === 0) return this.bookFree(request, hold);
     if (!provider) return new PaymentProviderUnavailableError(request.provider);

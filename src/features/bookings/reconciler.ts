@@ -82,9 +82,7 @@ export class Reconciler {
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
         for (let id = ids.pop(); id && !this.stopping.signal.aborted; id = ids.pop())
-          await this.saga
-            .advance(id)
-            .catch((error) => this.logger.error({ err: error, paymentId: id }, 'a payment could not be reconciled; it is tried again'));
+          await this.saga.advance(id).catch((error) => this.leaveForLater(id as string, error));
       }),
     );
     const { open, overdue, oldestSince } = await this.summary();
@@ -120,13 +118,26 @@ export class Reconciler {
     }));
   }
 
+  /** One payment that cannot be looked at must not stand before all the others for ever. */
+  private async leaveForLater(id: string, error: unknown): Promise<void> {
+    this.logger.error({ err: error, paymentId: id }, 'a payment could not be reconciled; it is tried again');
+    await this.pool.query({ name: 'leave_payment', text: LEAVE, values: [id, LEFT_FOR_SECONDS] }).catch(() => undefined);
+  }
+
   private async loop(): Promise<void> {
     while (!this.stopping.signal.aborted) {
-      await this.round().catch((error) => this.logger.error({ err: error }, 'a round of reconciliation failed; the next one goes on'));
+      const seen = await this.round().catch((error) =>
+        this.logger.error({ err: error }, 'a round of reconciliation failed; the next one goes on'),
+      );
+      if (seen === ROUND_MAX) continue;
       await delay(this.options.everySeconds * 1_000, undefined, { signal: this.stopping.signal }).catch(() => undefined);
     }
   }
 }
+
+const LEFT_FOR_SECONDS = 60;
+const LEAVE = `
+  update payment set next_look_at = clock_timestamp() + make_interval(secs => $2) where id = $1 and next_look_at <= clock_timestamp()`;
 
 const DUE = `select id from payment where next_look_at <= clock_timestamp() order by next_look_at limit $1`;
 

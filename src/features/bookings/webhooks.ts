@@ -22,7 +22,7 @@ export class Webhooks {
   ) {
     this.received = new Counter({
       name: 'lastseat_webhooks_received_total',
-      help: 'Webhooks of payment providers: new, copies of known ones, not about a payment of ours, and forged.',
+      help: 'Webhooks of payment providers: new, copies of known ones, not about a payment of ours, forged, and failed to be kept.',
       labelNames: ['provider', 'outcome'],
       registers: [registry],
     });
@@ -30,8 +30,18 @@ export class Webhooks {
 
   async take(name: string, request: WebhookRequest): Promise<WebhookReply> {
     const provider = this.providers.get(name.toUpperCase() as ProviderName);
-    if (!provider?.readWebhook || !provider.webhookReply) return NOT_OURS;
+    if (!provider || !rings(provider)) return NOT_OURS;
     const count = (outcome: string) => this.received.inc({ provider: provider.name, outcome });
+    try {
+      return await this.answerTo(provider, request, count);
+    } catch (error) {
+      count('failed');
+      this.logger.error({ err: error, provider: provider.name }, 'a webhook could not be kept; its provider is told to send it again');
+      return provider.webhookReply('LATER');
+    }
+  }
+
+  private async answerTo(provider: Ringing, request: WebhookRequest, count: (outcome: string) => void) {
     const read = await provider.readWebhook(request);
     switch (read.outcome) {
       case 'FORGED':
@@ -59,6 +69,10 @@ export class Webhooks {
     }
   }
 }
+
+type Ringing = PaymentProvider & Required<Pick<PaymentProvider, 'readWebhook' | 'webhookReply'>>;
+
+const rings = (provider: PaymentProvider): provider is Ringing => provider.readWebhook !== undefined && provider.webhookReply !== undefined;
 
 /** Keeps the event and makes its payment due, in one statement. No row: no payment of that id. */
 const RING = `

@@ -242,7 +242,7 @@ describe('cancelBooking', () => {
 
       const refused = await cancel(client, holdId);
 
-      const startsAt = (before[0]?.starts_at as Date).getTime();
+      const startsAt = (before[0] as { starts_at: Date }).starts_at.getTime();
       const closedAt = closes && new Date(startsAt - (closes === 'start' ? 0 : 48 * 3_600_000)).toISOString();
       expect(refused).toMatchObject({ __typename: 'CancellationClosedError', code: 'CANCELLATION_CLOSED', closedAt });
       expect(await stored(app, holdId)).toEqual([BOOKED]);
@@ -305,7 +305,7 @@ describe('cancelBooking', () => {
   test.each([
     ['KAKAOPAY', '-710'],
     ['TOSS', 'NOT_CANCELABLE_PAYMENT'],
-    ['PORTONE', 'PG_PROVIDER'],
+    ['PORTONE', 'REJECT_CARD_COMPANY'],
     ['KISPG', '2010'],
   ] as const)('a refund that %s refuses leaves the booking as it was, and it can be tried again', async (provider, code) => {
     const { client, holdId, lessonId } = await heldLesson(app);
@@ -320,7 +320,7 @@ describe('cancelBooking', () => {
     const again = await cancel(client, holdId);
 
     expect(refused).toMatchObject({ __typename: 'CancelBookingSuccess', hold: { state: 'CONFIRMED' } });
-    expect(refund).toEqual({ state: 'REFUSED', refusal_code: expect.stringContaining(code.slice(0, 1)) });
+    expect(refund).toEqual({ state: 'REFUSED', refusal_code: code });
     expect(after).toEqual({ stored: [BOOKED], books });
     expect(again).toMatchObject({ hold: { state: 'RETURNED' } });
     expect((await client.run('TestPayment', { id: paymentId })).refunds.map(({ state }) => state)).toEqual(['REFUSED', 'DONE']);

@@ -7,6 +7,7 @@ import type { TestClient, VariablesOf } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
 import { eventually } from '../../support/wait.ts';
+import { visit } from './browser.ts';
 import { stored, unpaid } from './stored.ts';
 
 failOnLeaks();
@@ -95,9 +96,7 @@ describe('payments', () => {
       const elsewhere = landed?.url.replace(app.url, other.url) ?? '';
 
       const again = await Promise.all(
-        [landed?.url ?? '', elsewhere, elsewhere].map((url) =>
-          fetch(url, { redirect: 'manual', method: provider === 'KISPG' ? 'POST' : 'GET' }),
-        ),
+        [landed?.url ?? '', elsewhere, elsewhere].map((url) => visit(url, { method: provider === 'KISPG' ? 'POST' : 'GET' })),
       );
 
       await ended(client, payment.id);
@@ -117,11 +116,11 @@ describe('payments', () => {
       const landed = await atCheckout(payment);
       const read = await client.run('TestPayment', { id: payment.id });
       const asked = await admin.run('TestReconcilePayment', { paymentId: payment.id });
-      const page = await fetch(landed?.location ?? '');
+      const page = await visit(landed?.location ?? '');
 
       expect(read).toMatchObject({ state: 'PENDING', checkout: null, refusalCode: null, hold: { state: 'PAYING' } });
       expect(asked).toMatchObject({ __typename: 'ReconcileSuccess', payment: { state: 'PENDING' } });
-      expect(await page.text()).toContain('Your payment is being checked');
+      expect(page.text).toContain('Your payment is being checked');
       expect(await client.run('TestCancelBooking', { input: { holdId } })).toMatchObject({ code: 'HOLD_NOT_OPEN', state: 'PAYING' });
       expect(await prepare(client, holdId, { provider: 'TOSS' })).toMatchObject({ code: 'HOLD_NOT_OPEN', state: 'PAYING' });
       expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 1, sold: 0 });
@@ -205,7 +204,7 @@ describe('payments', () => {
       const landed = await atCheckout(payment, 'refuse');
       await ended(client, payment.id);
 
-      expect(await (await fetch(landed?.location ?? '')).text()).toContain('nothing was charged');
+      expect((await visit(landed?.location ?? '')).text).toContain('nothing was charged');
       expect(await client.run('TestPayment', { id: payment.id })).toMatchObject({
         state: 'REFUSED',
         refusalCode: code,
