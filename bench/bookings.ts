@@ -75,12 +75,6 @@ const { values: options } = parseArgs({
   },
 });
 
-if (options.role === 'server') serve();
-else if (options.role === 'simulator') simulate();
-else if (options.help)
-  process.stdout.write('npm run bench -- bookings [--clients 32] [--seconds 5] [--repeats 3] [--only hot,spread] [--json]\n');
-else await bench();
-
 function simulate(): void {
   answerCalls({ start: async () => (await Simulator.start()).url } satisfies SimulatorCalls);
 }
@@ -105,8 +99,13 @@ function serve(): void {
       return app.listen();
     },
     async members(count) {
-      const made = await new RehearsalMembers(app.database.pool, new AccessTokens(secret, 7_200)).createRehearsalMembers(count);
-      return made.map(({ accessToken }) => accessToken);
+      const rehearsal = new RehearsalMembers(app.database.pool, new AccessTokens(secret, 7_200));
+      const tokens: string[] = [];
+      while (tokens.length < count) {
+        const made = await rehearsal.createRehearsalMembers(Math.min(10_000, count - tokens.length));
+        tokens.push(...made.map(({ accessToken }) => accessToken));
+      }
+      return tokens;
     },
     async lessons({ count, priceMinor }) {
       const ids: string[] = [];
@@ -165,7 +164,8 @@ async function bench(): Promise<void> {
       for (const name of names) {
         const way = WAYS[name];
         if (!way) throw new Error(`There is no way ${name}: choose from ${Object.keys(WAYS).join(', ')}.`);
-        const tokens = await server('members', Math.max(500, clients * seconds * 40));
+        // More than a round can use up.
+        const tokens = await server('members', Math.ceil(seconds * (way.provider ? 2_000 : 8_000)));
         const lessons = await server('lessons', { count: way.lessons, priceMinor: way.priceMinor });
         const before = await server('audit', null);
         const cpu = await server('cpuMicros', null);
@@ -276,3 +276,9 @@ const ENROLL =
 const PREPARE = `mutation ($input: PreparePaymentInput!) { preparePayment(input: $input) {
   ... on PreparePaymentSuccess { payment { id checkout { url method fields { name value } } } } ... on Error { code } } }`;
 const PAYMENT = 'query ($id: ID!) { payment(id: $id) { state } }';
+
+if (options.role === 'server') serve();
+else if (options.role === 'simulator') simulate();
+else if (options.help)
+  process.stdout.write('npm run bench -- bookings [--clients 32] [--seconds 5] [--repeats 3] [--only hot,spread] [--json]\n');
+else await bench();

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import type { Books } from '../../src/features/bookings/books.ts';
 import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
-import type { TestApp, TestStage } from './app.ts';
+import type { TestApp } from './app.ts';
 import type { RacingNodes } from './races.ts';
 import { eventually } from './wait.ts';
 
@@ -8,33 +10,62 @@ export const conclusionsOf = (node: TestApp): Conclusions =>
   (node.app.bookings.saga as unknown as { parts: { conclusions: Conclusions } }).parts.conclusions;
 
 /**
- * Runs a rival inside the first call of a method: after everything the caller has read, before anything it writes. The call goes on when the rival has come to its
- * end, or waits for a lock that the caller has. Answers the rival's own end.
+ * Runs a rival inside the first call of a method, before anything it does. The call goes on when the rival has come to its end, or waits for a lock that the
+ * caller has. Answers the rival's own end.
  */
-export function inside<Target extends object>(
+export function inside<Target extends object, End>(
   stage: TestApp,
   target: Target,
   method: keyof Target,
-  rival: () => Promise<unknown>,
-): Promise<unknown> {
+  rival: () => Promise<End>,
+): Promise<End> {
   const whole = target[method] as (...given: unknown[]) => Promise<unknown>;
   return new Promise((resolve, reject) => {
-    let isFirst = true;
     const interrupted = async (...given: unknown[]) => {
-      if (isFirst) {
-        isFirst = false;
-        Object.assign(target, { [method]: whole });
-        let isOver = false;
-        const run = rival().finally(() => {
-          isOver = true;
-        });
-        run.then(resolve, reject);
-        await eventually(async () => isOver || (await stage.query(WAITING)).length > 0);
-      }
+      Object.assign(target, { [method]: whole });
+      const run = rival();
+      run.then(resolve, reject);
+      await endedOrWaiting(stage, run);
       return whole.apply(target, given);
     };
     Object.assign(target, { [method]: interrupted });
   });
+}
+
+/**
+ * The same inside the next transaction of a node that reads a payment: it has what it read, and has not written anything yet. The saga reads the clock right
+ * after the payment.
+ */
+export function afterReading<End>(stage: TestApp, node: TestApp, rival: () => Promise<End>): Promise<End> {
+  const { database } = node.app;
+  const fork = database.fork.bind(database);
+  return new Promise((resolve, reject) => {
+    database.fork = () => {
+      const em = fork();
+      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
+      const interrupted = async (sql: string, values?: unknown[]) => {
+        const rows = await execute(sql, values);
+        if (sql.includes('clock_timestamp() as now')) {
+          database.fork = fork;
+          em.execute = execute as never;
+          const run = rival();
+          run.then(resolve, reject);
+          await endedOrWaiting(stage, run);
+        }
+        return rows;
+      };
+      return Object.assign(em, { execute: interrupted }) as never;
+    };
+  });
+}
+
+async function endedOrWaiting(stage: TestApp, run: Promise<unknown>): Promise<void> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  run.then(over, over);
+  await eventually(async () => isOver || (await stage.query(WAITING)).length > 0);
 }
 
 const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
@@ -59,4 +90,23 @@ export function readWithoutLocks({ nodes }: RacingNodes): void {
 /** Takes away the fence of a hold: it may leave any state. */
 export async function moveWithoutFence({ one }: RacingNodes): Promise<void> {
   await one.sabotage('move_hold', 'if not v_hold.state = any (p_from) then', 'if false then');
+}
+
+/** Nobody keeps these columns of a payment: what was written to them is as before for the next who looks. */
+export async function forget({ one }: RacingNodes, ...columns: string[]): Promise<void> {
+  const kept = columns.map((column) => `new.${column} := old.${column};`).join(' ');
+  await one.query(`
+    create function forget() returns trigger language plpgsql as $$ begin ${kept} return new; end $$;
+    create trigger forget before update on payment for each row execute function forget()`);
+}
+
+/** Every transfer of a capture and of a booking has an id of its own, so that the ledger takes the same one twice. */
+export function postUnderNewIds({ nodes }: RacingNodes): void {
+  for (const node of nodes) {
+    const { books } = (conclusionsOf(node) as unknown as { parts: { books: Books } }).parts;
+    for (const step of ['captured', 'booked'] as const) {
+      const transferOf = books[step].bind(books);
+      books[step] = (payment) => ({ ...transferOf(payment), id: randomUUID() });
+    }
+  }
 }

@@ -28,6 +28,7 @@ const ENDS: Record<string, Outcome> = {
   'booked and cancelled': { hold: 'RETURNED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 1 },
   'given up': { hold: 'RELEASED', payments: ['ABANDONED'], captures: 0, keptMinor: 0, followUps: 0 },
   'taken and given back': { hold: 'RELEASED', payments: ['REFUNDED'], captures: 1, keptMinor: 0, followUps: 0 },
+  'booked and lost': { hold: 'RELEASED', payments: ['ABANDONED'], captures: 1, keptMinor: 80_000, followUps: 1 },
   'taken for nothing': { hold: 'RELEASED', payments: ['ABANDONED'], captures: 1, keptMinor: 80_000, followUps: 0 },
 };
 

@@ -90,8 +90,12 @@ export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks,
         });
         const settled = returned.catch((error) => request.log.error({ err: error, paymentId: id }, 'a return from a provider'));
         const isEnough = new AbortController();
-        await Promise.race([settled, delay(BROWSER_WAITS_MS, undefined, { signal: isEnough.signal }).catch(() => undefined)]);
+        const payment = await Promise.race([
+          settled,
+          delay(BROWSER_WAITS_MS, undefined, { signal: isEnough.signal }).catch(() => undefined),
+        ]);
         isEnough.abort();
+        if (payment === null) return notFound(reply);
         return reply.redirect(addresses.page(id), 303);
       },
     });

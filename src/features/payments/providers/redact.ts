@@ -11,7 +11,7 @@ export function redact(value: unknown): unknown {
 
 /** The same for text of no known form, such as an error page or an address with a query. */
 export function redactText(text: string): string {
-  return withoutSecretPairs(text.replace(CREDENTIALS, `$1 ${REDACTED}`))
+  return withoutSecretPairs(text.replace(CREDENTIALS, `$1 ${REDACTED}`).replace(RETURN_ADDRESS, `$1${REDACTED}`))
     .replace(EMAIL, REDACTED)
     .replace(DIGITS, (digits) => (isCardNumber(digits) ? REDACTED : digits))
     .replace(MOBILE, REDACTED);
@@ -173,6 +173,8 @@ const CARD_LIKE = /^(?=(?:\D*\d){6})[\d*xX•][\d*xX• -]{11,22}$/;
 const NAME = /(?<![\w.-])(["']?)([\w.-]{1,60})\1\s{0,4}[:=]\s{0,4}/g;
 const VALUE = /"[^"]*"?|'[^']*'?|[^\s&,;"'<>}]+/y;
 const CREDENTIALS = /\b(Bearer|Basic|SECRET_KEY|KakaoAK|PortOne)\s{1,4}[\w+/=.~-]{8,}/gi;
+/** Whoever has the token of one of our own addresses can come back from the provider instead of the customer. */
+const RETURN_ADDRESS = /((?:\/|%2F)payments(?:\/|%2F)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\/|%2F))[\w-]{22}(?![\w-])/gi;
 const EMAIL = /(?<![\w.+-])[\w.+-]{1,200}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}/g;
 const DIGITS = /(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])/g;
 const MOBILE = /(?<![\w-])(?:\+?82[- ]?|0)1[016-9][- ]?\d{3,4}[- ]?\d{4}(?![\w-])/g;
