@@ -18,7 +18,7 @@ const ABREAST = 8;
 export interface Raced {
   holdId: string;
   /** Asked once everything has come to rest. */
-  said?: () => string;
+  said?: () => string | Promise<string>;
 }
 
 /** How a hold for 80,000 may end. */
@@ -98,7 +98,7 @@ export class RacingNodes implements AsyncDisposable {
     const ends: Record<string, number> = {};
     for (const { holdId, said } of raced) {
       const outcome = await this.outcomeOf(holdId);
-      const end = [said?.(), nameOf(outcome)].filter(Boolean).join(', ');
+      const end = [await said?.(), nameOf(outcome)].filter(Boolean).join(', ');
       ends[end] = (ends[end] ?? 0) + 1;
     }
     return ends;

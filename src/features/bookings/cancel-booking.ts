@@ -8,7 +8,7 @@ import type { Payment } from '../payments/index.ts';
 import { bookedHold } from './booked-hold.ts';
 import { CancellationClosedError } from './bookings.errors.ts';
 import type { Conclusions, Told } from './conclusions.ts';
-import { databaseNow, type PaymentSaga } from './payment-saga.ts';
+import type { PaymentSaga } from './payment-saga.ts';
 import { lockCurrent, refusalOf } from './prepare-payment.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
@@ -44,7 +44,7 @@ export class CancelBooking {
           if (moved.outcome === 'EXPIRED' || moved.outcome === 'PAYING' || moved.outcome === 'CONFIRMED') return refusalOf(moved.outcome);
           return { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] }, payment };
         }
-        const now = await databaseNow(em);
+        const now = payment.readAt;
         switch (payment.state) {
           case 'PENDING': {
             const isUnderWay = payment.customerAuthorization || payment.approvingAt || (payment.busyUntil && payment.busyUntil > now);

@@ -157,23 +157,24 @@ export class PaymentSaga {
   private async run(paymentId: string, occasion: Occasion): Promise<Payment> {
     let next = occasion;
     for (let steps = 0; steps < STEPS_MAX; steps++) {
-      const taken = await this.takeStep(paymentId, next);
-      if (!taken) break;
+      const { taken, payment } = await this.takeStep(paymentId, next);
+      if (!taken) return payment;
       next = {};
-      if (!(await this.make(taken))) break;
+      const made = await this.make(taken);
+      if (!made.goesOn) return made.payment;
     }
     return this.read(paymentId);
   }
 
   /** Decides the next step under the payment's lock and records that we are at it, so that two never are. */
-  private async takeStep(paymentId: string, occasion: Occasion): Promise<Taken | null> {
-    const taken = await this.parts.database.transact<{ taken: Taken | null; told: Told | null }>(
+  private async takeStep(paymentId: string, occasion: Occasion): Promise<{ taken: Taken | null; payment: Payment }> {
+    const taken = await this.parts.database.transact<{ taken: Taken | null; told: Told | null; payment: Payment }>(
       async (em) => {
         const { payment, now } = await lockPayment(em, paymentId);
         if (!payment.provider) {
           // Nothing to pay, and the process that would have booked it at once is gone.
           const isLeft = payment.state === 'PENDING' && payment.nextLookAt != null && payment.nextLookAt <= now;
-          return { taken: null, told: isLeft ? await this.parts.conclusions.abandoned(em, payment, 'NOT_PREPARED') : null };
+          return { payment, taken: null, told: isLeft ? await this.parts.conclusions.abandoned(em, payment, 'NOT_PREPARED') : null };
         }
         const { capabilities } = this.providerOf(payment);
         if (occasion.authorization) acceptAuthorization(payment, occasion.authorization, occasion.isRescuable ?? false, now);
@@ -181,7 +182,7 @@ export class PaymentSaga {
         // Another node is asking, perhaps since before what we were called for: it asks again, as after a webhook.
         if (isBusy && occasion.isAsked) payment.rings += 1;
         if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isBusy)
-          return { taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
+          return { payment, taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
 
         const refund = payment.state === 'REFUNDING' ? await em.findOneOrFail(Refund, { paymentId, state: 'OPEN' }) : null;
         const step = nextStep({
@@ -202,10 +203,11 @@ export class PaymentSaga {
                   ? payment.payBy
                   : null;
           }
-          return { taken: null, told: null };
+          return { payment, taken: null, told: null };
         }
         if (step === 'ABANDON')
           return {
+            payment,
             taken: null,
             told: await this.parts.conclusions.abandoned(em, payment, payment.isCurrent ? 'TIMED_OUT' : 'NOT_PREPARED'),
           };
@@ -214,16 +216,16 @@ export class PaymentSaga {
         if (step === 'REFUND' && refund) refund.sentAt = now;
         payment.busyUntil = after(now, this.options.callSeconds);
         payment.nextLookAt = payment.busyUntil;
-        return { taken: { step, payment, refund }, told: null };
+        return { payment, taken: { step, payment, refund }, told: null };
       },
       { name: 'take-payment-step' },
     );
     this.tell(taken.told);
-    return taken.taken;
+    return taken;
   }
 
-  /** Calls the provider and concludes. Answers whether to go on at once. */
-  private async make({ step, payment, refund }: Taken): Promise<boolean> {
+  /** Calls the provider and concludes. Answers the payment as it is then, and whether to go on at once. */
+  private async make({ step, payment, refund }: Taken): Promise<{ payment: Payment; goesOn: boolean }> {
     const provider = this.providerOf(payment);
     const order = this.orderOf(payment);
     switch (step) {
@@ -269,25 +271,25 @@ export class PaymentSaga {
   private async conclude(
     payment: Payment,
     decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
-  ): Promise<boolean> {
+  ): Promise<{ payment: Payment; goesOn: boolean }> {
     // Read before the transaction: inside, it would take a second connection from the pool.
     const rescue = payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment);
-    const { told, goesOn } = await this.parts.database.transact(
+    const concluded = await this.parts.database.transact(
       async (em) => {
         const locked = await lockPayment(em, payment.id);
         // Ours still, unless the call took longer than any may: then another is at it, and what we heard is still true.
         if (locked.payment.busyUntil?.getTime() === payment.busyUntil?.getTime()) locked.payment.busyUntil = null;
-        const concluded = await decide(em, { ...locked, rescue });
-        if (locked.payment.rings === payment.rings) return concluded;
+        const decided = { payment: locked.payment, ...(await decide(em, { ...locked, rescue })) };
+        if (locked.payment.rings === payment.rings) return decided;
         // Whoever rang meanwhile was sent away, and may know of more than this answer: it is asked about now, whatever was concluded.
         locked.payment.nextLookAt = locked.now;
-        return { ...concluded, goesOn: true };
+        return { ...decided, goesOn: true };
       },
       { name: 'conclude-payment' },
     );
-    this.parts.reached(told?.isRefund ? 'refund-concluded' : 'payment-concluded');
-    this.tell(told);
-    return goesOn;
+    this.parts.reached(concluded.told?.isRefund ? 'refund-concluded' : 'payment-concluded');
+    this.tell(concluded.told);
+    return concluded;
   }
 
   private async afterApproval(em: EntityManager, { payment, now, rescue }: Concluding, asked: Payment, approved: Approved) {
@@ -471,12 +473,7 @@ export interface Locked {
 /** A payment under its lock, in the caller's transaction. Locks go in one order: payment, quotas, holds, pools, ledger accounts. */
 export async function lockPayment(em: EntityManager, id: string): Promise<Locked> {
   const payment = await em.findOneOrFail(Payment, { id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
-  return { payment, now: await databaseNow(em) };
-}
-
-export async function databaseNow(em: EntityManager): Promise<Date> {
-  const [row] = await em.execute<{ now: string }[]>('select clock_timestamp() as now');
-  return new Date(row?.now as string);
+  return { payment, now: payment.readAt };
 }
 
 export const after = (moment: Date, seconds: number) => new Date(moment.getTime() + seconds * 1_000);

@@ -9,7 +9,7 @@ import {
   RefundExceedsPaymentError,
 } from './bookings.errors.ts';
 import type { Conclusions } from './conclusions.ts';
-import { databaseNow, lockPayment, type PaymentSaga } from './payment-saga.ts';
+import { lockPayment, type PaymentSaga } from './payment-saga.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
 export interface RefundRequest {
@@ -79,8 +79,7 @@ export class RefundPayment {
         if (!(await em.count(Payment, { id: paymentId }))) return new PaymentNotFoundError();
         const { payment, now } = await lockPayment(em, paymentId);
         const refund = payment.state === 'REFUNDING' ? await em.findOneOrFail(Refund, { paymentId, state: 'OPEN' }) : null;
-        if (!refund?.sentAt || !this.parts.saga.isStranded(payment, refund, await databaseNow(em)))
-          return new ReconciliationNotNeededError();
+        if (!refund?.sentAt || !this.parts.saga.isStranded(payment, refund, now)) return new ReconciliationNotNeededError();
         if (wasRefunded) await this.parts.conclusions.refunded(em, payment, refund);
         else {
           // Certainly not done: it is sent again.

@@ -52,11 +52,15 @@ export class Webhooks {
         count('ignored');
         return provider.webhookReply('TAKEN');
       case 'DOORBELL': {
-        const { rows } = await this.pool.query({ name: 'ring', text: RING, values: [provider.name, read.eventId, read.paymentId] });
+        const { rows } = await this.pool.query({
+          name: 'ring',
+          text: RING,
+          values: [provider.name, read.eventId, read.paymentId, read.saysCaptured],
+        });
         const isNew = rows[0]?.is_new;
         count(isNew === undefined ? 'ignored' : isNew ? 'new' : 'copy');
         // Acknowledged first, asked then: providers wait seconds, not minutes. If this process dies now, the reconciler asks.
-        if (isNew)
+        if (rows[0]?.rang)
           void this.saga
             .advance(read.paymentId)
             .catch((error) =>
@@ -83,5 +87,8 @@ const RING = `
     returning copies = 1 as is_new),
   rung as (
     update payment set rings = rings + 1, next_look_at = least(next_look_at, clock_timestamp())
-    where id = $3 and exists (select 1 from receipt where is_new))
-  select is_new from receipt`;
+    where id = $3 and exists (select 1 from receipt where is_new)
+      -- Most webhooks: that the approval we sent, or had answered, took the money. Its own answer tells, or whoever looks after it when that is lost.
+      and not ($4 and (state in ('APPROVED', 'REFUNDING', 'REFUNDED') or state = 'PENDING' and approving_at is not null))
+    returning id)
+  select is_new, exists (select from rung) as rang from receipt`;

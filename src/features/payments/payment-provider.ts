@@ -135,7 +135,13 @@ export interface WebhookRequest {
 
 export type ReadWebhook =
   /** Something happened to an order: read it from the provider before believing anything. `eventId` is the same for every copy of an event. */
-  | { readonly outcome: 'DOORBELL'; readonly eventId: string; readonly paymentId: string }
+  | {
+      readonly outcome: 'DOORBELL';
+      readonly eventId: string;
+      readonly paymentId: string;
+      /** It says no more than that the money was taken. Not believed; but whoever took it just now learns nothing by asking. */
+      readonly saysCaptured: boolean;
+    }
   /** Genuine as far as can be told, and not about a payment of ours (or an event we do not act on). Answered as received. */
   | { readonly outcome: 'IGNORED'; readonly reason: string }
   /** A wrong signature, outside the replay window, another merchant, or not the provider's format. Answered so that the provider tries again. */

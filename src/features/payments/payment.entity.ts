@@ -65,6 +65,8 @@ export const PaymentSchema = defineEntity({
     requestHash: p.blob(),
     createdAt: p.datetime().defaultRaw('now()'),
     changedAt: p.datetime().defaultRaw('now()'),
+    /** When this was read, by the database's clock. */
+    readAt: p.datetime().formula('clock_timestamp()').persist(false),
   },
 });
 

@@ -168,7 +168,7 @@ export class Kispg implements PaymentProvider {
     const resultCode = fields.resultCode ?? fields.resultCd ?? '';
     if (!UUID.test(orderNumber)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
     const event = JSON.stringify([tid, resultCode, cancelYN, amt, orderNumber]);
-    return { outcome: 'DOORBELL', eventId: createHash('sha256').update(event).digest('hex'), paymentId: orderNumber };
+    return { outcome: 'DOORBELL', eventId: createHash('sha256').update(event).digest('hex'), paymentId: orderNumber, saysCaptured: false };
   }
 
   /** `OK` ends it. Simulated contract, unverified: that anything else makes the vendor send it again. */

@@ -175,7 +175,7 @@ export class PortOne implements PaymentProvider {
     if (webhook.data?.storeId !== this.settings.storeId) return { outcome: 'IGNORED', reason: 'another store' };
     const { paymentId = '' } = webhook.data;
     if (!UUID.test(paymentId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
-    return { outcome: 'DOORBELL', eventId: headers['webhook-id'] ?? '', paymentId };
+    return { outcome: 'DOORBELL', eventId: headers['webhook-id'] ?? '', paymentId, saysCaptured: webhook.type === 'Transaction.Paid' };
   }
 
   webhookReply(how: 'TAKEN' | 'LATER' | 'REFUSED'): WebhookReply {

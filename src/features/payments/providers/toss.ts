@@ -154,9 +154,9 @@ export class Toss implements PaymentProvider {
     if (event.eventType !== 'PAYMENT_STATUS_CHANGED') return { outcome: 'IGNORED', reason: 'another kind of event' };
     const eventId = textOf(headers['tosspayments-webhook-transmission-id'], TRANSMISSION_ID_LENGTH_MAX);
     if (eventId === null || sentAt === undefined) return forged('no transmission id or time');
-    const { mId, orderId } = objectOf(event.data);
+    const { mId, orderId, status } = objectOf(event.data);
     if (mId !== this.settings.merchantId) return forged('another merchant');
-    return ring(eventId, orderId);
+    return ring(eventId, orderId, status === 'DONE');
   }
 
   /** Only 200 counts as received; anything else brings it again for almost four days. */
@@ -266,12 +266,12 @@ function depositRing({ createdAt, secret, status, transactionKey, orderId }: Fie
   if (![createdAt, secret, status, transactionKey].every((field) => textOf(field, DEPOSIT_FIELD_LENGTH_MAX) !== null))
     return forged('neither event');
   const event = JSON.stringify([createdAt, status, transactionKey, orderId]);
-  return ring(createHash('sha256').update(event).digest('hex'), orderId);
+  return ring(createHash('sha256').update(event).digest('hex'), orderId, false);
 }
 
-function ring(eventId: string, orderId: unknown): ReadWebhook {
+function ring(eventId: string, orderId: unknown, saysCaptured: boolean): ReadWebhook {
   if (typeof orderId !== 'string' || !UUID.test(orderId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
-  return { outcome: 'DOORBELL', eventId, paymentId: orderId };
+  return { outcome: 'DOORBELL', eventId, paymentId: orderId, saysCaptured };
 }
 
 function isFresh(sentAt: string, now: Date): boolean {

@@ -449,7 +449,12 @@ describe('notifications', () => {
     const withNumber = await read(JSON.stringify({ ...fields(), amt: 30_000 }));
     const withOtherName = await read(JSON.stringify({ ...others, ordNo }));
 
-    expect(asForm).toEqual({ outcome: 'DOORBELL', eventId: expect.stringMatching(/^[0-9a-f]{64}$/), paymentId: PAYMENT_ID });
+    expect(asForm).toEqual({
+      outcome: 'DOORBELL',
+      eventId: expect.stringMatching(/^[0-9a-f]{64}$/),
+      paymentId: PAYMENT_ID,
+      saysCaptured: expect.any(Boolean),
+    });
     expect([asJson, withNumber, withOtherName]).toEqual([asForm, asForm, asForm]);
   });
 

@@ -299,7 +299,7 @@ describe('Toss Payments', () => {
       ...(time !== undefined && { 'tosspayments-webhook-transmission-time': time }),
       ...(id !== undefined && { 'tosspayments-webhook-transmission-id': id }),
     });
-    const bell = { outcome: 'DOORBELL', eventId: 'transmission-1', paymentId: order.paymentId };
+    const bell = { outcome: 'DOORBELL', eventId: 'transmission-1', paymentId: order.paymentId, saysCaptured: expect.any(Boolean) };
     const late = forged('outside the replay window');
 
     test.each<[string, unknown, Record<string, string>, unknown]>([
@@ -451,7 +451,9 @@ describe('Toss Payments, at the simulator', () => {
       webhooks.map(({ headers, body }) => adapter.readWebhook({ headers, rawBody: Buffer.from(body), now: new Date() })),
     );
 
-    expect(read).toEqual([{ outcome: 'DOORBELL', eventId: expect.any(String), paymentId: order.paymentId }]);
+    expect(read).toEqual([
+      { outcome: 'DOORBELL', eventId: expect.any(String), paymentId: order.paymentId, saysCaptured: expect.any(Boolean) },
+    ]);
   });
 
   test.each<[Fault, unknown, unknown]>([
