@@ -48,7 +48,7 @@ describe('hostile inputs to what moves money', () => {
       id: () => Buffer.from(`${wanted === 'hold' ? 'Enrollment' : 'Payment'}:${randomUUID()}'--`).toString('base64url'),
     },
     { name: 'nothing', id: () => '' },
-    { name: '100,000 characters', id: () => 'x'.repeat(100_000) },
+    { name: '10,000 characters', id: () => 'x'.repeat(10_000) },
     { name: 'U+0000', id: () => '\0' },
     { name: 'a lone surrogate', id: () => '\ud800' },
     { name: 'null', id: () => null },
@@ -60,7 +60,7 @@ describe('hostile inputs to what moves money', () => {
   const noKeys: { name: string; idempotencyKey: unknown }[] = [
     { name: 'an empty key', idempotencyKey: '' },
     { name: 'a key of 201 characters', idempotencyKey: 'k'.repeat(201) },
-    { name: 'a key of 500,000 characters', idempotencyKey: 'k'.repeat(500_000) },
+    { name: 'a key of 90,000 characters', idempotencyKey: 'k'.repeat(90_000) },
     { name: 'a key with a space', idempotencyKey: 'k k' },
     { name: 'a key with a line break', idempotencyKey: 'k\r\nX-Injected: 1' },
     { name: 'a key of no ASCII', idempotencyKey: '열쇠' },
@@ -98,6 +98,7 @@ describe('hostile inputs to what moves money', () => {
     pay('a field nobody knows', () => ({ amountMinor: 1 })),
     pay('U+0000 in returnTo', () => ({ returnTo: 'https://pool.example/\0' })),
     pay('a lone surrogate in returnTo', () => ({ returnTo: 'https://pool.example/\ud800' })),
+    pay('90,000 characters in returnTo', () => ({ returnTo: `https://pool.example/${'a'.repeat(90_000)}` })),
     pay('a number for returnTo', () => ({ returnTo: 1 })),
     giveBack('an amount past 32 bits', () => ({ amountMinor: 2_147_483_648 })),
     giveBack('an amount past what counts exactly', () => ({ amountMinor: Number.MAX_SAFE_INTEGER })),
@@ -106,7 +107,7 @@ describe('hostile inputs to what moves money', () => {
     giveBack('no reason', () => ({ reason: '' })),
     giveBack('a reason of spaces', () => ({ reason: ' \n\t ' })),
     giveBack('a reason of 101 characters', () => ({ reason: 'r'.repeat(101) })),
-    giveBack('a reason of 500,000 characters', () => ({ reason: 'r'.repeat(500_000) })),
+    giveBack('a reason of 90,000 characters', () => ({ reason: 'r'.repeat(90_000) })),
     giveBack('U+0000 in the reason', () => ({ reason: 'a\0' })),
     giveBack('null for cancelsBooking', () => ({ cancelsBooking: null })),
     row('TestConcludeRefund', 'null for wasRefunded', () => ({ input: { paymentId, wasRefunded: null } })),
@@ -115,7 +116,7 @@ describe('hostile inputs to what moves money', () => {
       row(operation, 'a page of -1', () => ({ first: -1 })),
       row(operation, 'a page of 101', () => ({ first: 101 })),
       row(operation, 'a cursor of nothing', () => ({ after: '' })),
-      row(operation, 'a cursor of 100,000 characters', () => ({ after: 'x'.repeat(100_000) })),
+      row(operation, 'a cursor of 90,000 characters', () => ({ after: 'x'.repeat(90_000) })),
       row(operation, 'a cursor of another list', () => ({ after: cursor('2027-01-01', 3, randomUUID()) })),
       row(operation, 'a cursor with SQL', () => ({ after: cursor("' or 1=1 --", "'") })),
       row(operation, 'a cursor of the 13th month', () => ({ after: cursor('2027-13-01T00:00:00.000Z', randomUUID()) })),
@@ -156,7 +157,7 @@ describe('hostile inputs to what moves money', () => {
     ['another port of this machine', 'http://localhost:3001/'],
     ['letters that look like ours', 'https://рool.example/'],
     ['1,001 characters', `https://pool.example/${'a'.repeat(980)}`],
-    ['900,000 characters', `https://pool.example/${'a'.repeat(900_000)}`],
+    ['9,000 characters', `https://pool.example/${'a'.repeat(9_000)}`],
   ])('preparePayment with %s for returnTo is refused by its name, and nothing changes', async (_, returnTo) => {
     const before = await fingerprint();
 
@@ -302,7 +303,19 @@ describe('hostile inputs to what moves money', () => {
       reconciliation: await requested('TestReconciliation', { first: 20 }),
     };
 
-    expect(costs).toEqual({});
+    expect(costs).toEqual({
+      providers: 4,
+      payment: 25,
+      exchanges: 21,
+      // 1 for the page, 1 for each payment, and 10 to count them.
+      page: 31,
+      prepare: 34,
+      cancel: 10,
+      refund: 11,
+      reconcile: 33,
+      // 10 for the summary, 1 for the page, 2 for each item with its payment; it knows the total.
+      reconciliation: 52,
+    });
   });
 
   test('a member who begins again and again with new keys has one payment that counts, and the others take nothing', async () => {

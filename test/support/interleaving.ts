@@ -32,32 +32,30 @@ export function inside<Target extends object, End>(
   });
 }
 
-/**
- * The same inside the next transaction of a node that reads a payment: it has what it read, and has not written anything yet. The saga reads the clock right
- * after the payment.
- */
+/** The same inside the next transaction of a node that locks a payment: it has what it read, and has not written anything yet. */
 export function afterReading<End>(stage: TestApp, node: TestApp, rival: () => Promise<End>): Promise<End> {
   const { database } = node.app;
   const fork = database.fork.bind(database);
   return new Promise((resolve, reject) => {
     database.fork = () => {
       const em = fork();
-      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
-      const interrupted = async (sql: string, values?: unknown[]) => {
-        const rows = await execute(sql, values);
-        if (sql.includes('clock_timestamp() as now')) {
+      const find = em.findOneOrFail.bind(em) as Find;
+      const interrupted: Find = async (entity, where, options) => {
+        const found = await find(entity, where, options);
+        if (options?.lockMode !== undefined && database.fork !== fork) {
           database.fork = fork;
-          em.execute = execute as never;
           const run = rival();
           run.then(resolve, reject);
           await endedOrWaiting(stage, run);
         }
-        return rows;
+        return found;
       };
-      return Object.assign(em, { execute: interrupted }) as never;
+      return Object.assign(em, { findOneOrFail: interrupted }) as never;
     };
   });
 }
+
+type Find = (entity: unknown, where: unknown, options?: { lockMode?: unknown }) => Promise<never>;
 
 async function endedOrWaiting(stage: TestApp, run: Promise<unknown>): Promise<void> {
   let isOver = false;
@@ -77,10 +75,10 @@ export function readWithoutLocks({ nodes }: RacingNodes): void {
     const fork = database.fork.bind(database);
     database.fork = () => {
       const em = fork();
-      const find = em.findOneOrFail.bind(em) as (entity: unknown, where: unknown, options?: object) => Promise<never>;
+      const find = em.findOneOrFail.bind(em) as Find;
       const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
       return Object.assign(em, {
-        findOneOrFail: (entity: unknown, where: unknown, options: object = {}) => find(entity, where, { ...options, lockMode: undefined }),
+        findOneOrFail: ((entity, where, options) => find(entity, where, { ...options, lockMode: undefined })) satisfies Find,
         execute: (sql: string, values?: unknown[]) => execute(sql.replace(/ for update$/, ''), values),
       }) as never;
     };

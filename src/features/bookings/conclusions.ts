@@ -68,18 +68,23 @@ export class Conclusions {
     if (refundedMinor >= captured.amountMinor) return this.capturedAndGone(em, payment);
 
     const rescued = payment.isCurrent || !plan ? null : await this.rescue(em, payment, plan);
-    if (payment.isCurrent) return this.book(em, payment, rescued?.pools ?? []);
-    const transfer = this.parts.books.captured(payment);
+    if (payment.isCurrent) {
+      const booked = await this.book(em, payment, rescued?.pools ?? []);
+      await this.refundedElsewhere(em, payment, refundedMinor);
+      return booked;
+    }
+    const transfers = [this.parts.books.captured(payment)];
+    if (refundedMinor > 0) transfers.push(this.goneAtProvider(em, payment, refundedMinor));
     payment.lateOutcome = 'REFUND';
     this.openRefund(em, payment, {
-      amountMinor: payment.capturedMinor,
+      amountMinor: payment.capturedMinor - payment.refundedMinor,
       cause: 'PAID_LATE',
       reason: REASONS.PAID_LATE[payment.locale],
       givesBack: false,
     });
     close(payment, 'REFUNDING', new Date(0));
     await touchHold(em, payment.originalHoldId);
-    await this.post(em, [transfer]);
+    await this.post(em, transfers);
     return { pools: [], holdIds: [payment.originalHoldId], goesOn: true };
   }
 
@@ -145,18 +150,21 @@ export class Conclusions {
     return { pools: moved.pools, holdIds: holdsOf(payment) };
   }
 
-  /** Somebody gave money back in the provider's console: our books follow, and a booking without any money left ends. */
+  /** Somebody gave money back in the provider's console: our books follow, and a booking without any money left ends. One that was cancelled stays so. */
   async refundedElsewhere(em: EntityManager, payment: Payment, refundedMinor: number): Promise<Told | null> {
     const difference = refundedMinor - payment.refundedMinor;
-    if (payment.state !== 'APPROVED' || difference <= 0) return null;
+    const wasReturned = payment.state === 'REFUNDED';
+    if (!(payment.state === 'APPROVED' || wasReturned) || difference <= 0) return null;
     const refund = this.openRefund(em, payment, {
       id: derivedId(`refund at provider up to ${refundedMinor}`, payment.id),
       amountMinor: difference,
       cause: 'AT_PROVIDER',
       reason: REASONS.AT_PROVIDER[payment.locale],
-      givesBack: refundedMinor === payment.capturedMinor,
+      givesBack: !wasReturned && refundedMinor === payment.capturedMinor,
     });
-    return this.refunded(em, payment, refund);
+    const told = await this.refunded(em, payment, refund);
+    if (wasReturned) payment.state = 'REFUNDED';
+    return told;
   }
 
   /** Opens the refund of a part or all, in the payment's transaction; the next step sends it. */
@@ -203,22 +211,28 @@ export class Conclusions {
 
   /** The provider took the money and gave all of it back already. */
   private async capturedAndGone(em: EntityManager, payment: Payment): Promise<Told> {
-    const refund = this.openRefund(em, payment, {
-      id: derivedId('refund at provider', payment.id),
-      amountMinor: payment.capturedMinor,
-      cause: 'AT_PROVIDER',
-      reason: REASONS.AT_PROVIDER[payment.locale],
-      givesBack: false,
-    });
-    const transfers = [this.parts.books.captured(payment), this.parts.books.refunded(payment, refund, false)];
-    refund.state = 'DONE';
-    refund.concludedAt = new Date();
-    payment.refundingMinor = 0;
-    payment.refundedMinor = payment.capturedMinor;
+    const transfers = [this.parts.books.captured(payment), this.goneAtProvider(em, payment, payment.capturedMinor)];
     close(payment, 'REFUNDED');
     const told = await this.letGo(em, payment);
     await this.post(em, transfers);
     return told;
+  }
+
+  /** Notes what the provider gave back of money that was never booked; its caller closes the payment and posts this. */
+  private goneAtProvider(em: EntityManager, payment: Payment, amountMinor: number): Transfer {
+    const refund = this.openRefund(em, payment, {
+      id: derivedId('refund at provider', payment.id),
+      amountMinor,
+      cause: 'AT_PROVIDER',
+      reason: REASONS.AT_PROVIDER[payment.locale],
+      givesBack: false,
+    });
+    const transfer = this.parts.books.refunded(payment, refund, false);
+    refund.state = 'DONE';
+    refund.concludedAt = new Date();
+    payment.refundingMinor = 0;
+    payment.refundedMinor = amountMinor;
+    return transfer;
   }
 
   /** The hold this payment was to decide goes back, if it is still the one. */

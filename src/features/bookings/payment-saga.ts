@@ -156,6 +156,12 @@ export class PaymentSaga {
 
   private async run(paymentId: string, occasion: Occasion): Promise<Payment> {
     let next = occasion;
+    const agreed = occasion.authorization && (await this.takeApproval(paymentId, occasion.authorization));
+    if (agreed) {
+      const made = await this.make({ step: 'APPROVE', payment: agreed, refund: null });
+      if (!made.goesOn) return made.payment;
+      next = {};
+    }
     for (let steps = 0; steps < STEPS_MAX; steps++) {
       const { taken, payment } = await this.takeStep(paymentId, next);
       if (!taken) return payment;
@@ -164,6 +170,19 @@ export class PaymentSaga {
       if (!made.goesOn) return made.payment;
     }
     return this.read(paymentId);
+  }
+
+  /**
+   * The step of almost every payment, in one statement: the customer agreed in time and nobody is at it. Null when it is not so plain; then `takeStep` decides.
+   */
+  private async takeApproval(paymentId: string, authorization: Authorization): Promise<Payment | null> {
+    const { database } = this.parts;
+    const { rows } = await database.pool.query({
+      name: 'take_approval',
+      text: TAKE_APPROVAL,
+      values: [paymentId, JSON.stringify(authorization), this.options.callSeconds],
+    });
+    return rows[0] ? database.fork().map(Payment, rows[0]) : null;
   }
 
   /** Decides the next step under the payment's lock and records that we are at it, so that two never are. */
@@ -334,8 +353,12 @@ export class PaymentSaga {
         return this.afterFindingPending(em, { payment, now, rescue }, found);
       case 'REFUNDING': {
         const refund = await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' });
-        if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor)
-          return ended(await this.parts.conclusions.refunded(em, payment, refund));
+        if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor) {
+          const told = await this.parts.conclusions.refunded(em, payment, refund);
+          // More than ours: somebody gave the rest back in the provider's console.
+          const elsewhere = await this.parts.conclusions.refundedElsewhere(em, payment, found.refundedMinor);
+          return ended({ ...told, pools: [...told.pools, ...(elsewhere?.pools ?? [])] });
+        }
         // It did not happen: it is sent again, guarded against a first one that is still on its way.
         refund.sentAt = null;
         this.pause(payment, now);
@@ -477,6 +500,15 @@ export async function lockPayment(em: EntityManager, id: string): Promise<Locked
 }
 
 export const after = (moment: Date, seconds: number) => new Date(moment.getTime() + seconds * 1_000);
+
+/** The clock is cut to milliseconds: these instants are compared with what this process reads of them. */
+const TAKE_APPROVAL = `
+  update payment p
+  set customer_authorization = $2, approving_at = c.now, busy_until = c.now + make_interval(secs => $3), next_look_at = c.now + make_interval(secs => $3)
+  from (select date_trunc('milliseconds', clock_timestamp()) as now) c
+  where p.id = $1 and p.state = 'PENDING' and p.is_current and p.provider is not null and p.customer_authorization is null and p.approving_at is null
+    and (p.busy_until is null or p.busy_until <= c.now)
+  returning p.*, c.now as read_at`;
 
 const UNASKABLE = { outcome: 'UNKNOWN', reason: 'UNLISTED' } as const;
 

@@ -49,7 +49,7 @@ export class PaymentsResolver {
     return paymentIds.map((id) => rows.filter((row) => row.payment_id === id).map((row) => ({ ...row, at: new Date(row.at) })));
   });
 
-  @Price(1)
+  @Price(1, { size: 4 })
   @Query(() => [PaymentProviderEnum], { description: 'The providers this server offers, at most 4. Anyone may read it.' })
   paymentProviders(): readonly ProviderName[] {
     return this.offered;

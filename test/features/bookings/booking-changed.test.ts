@@ -41,19 +41,9 @@ describe('bookingChanged', () => {
     async (provider) => {
       const { client, accessToken, holdId } = await heldLesson(app);
       await using watch = await watched({ accessToken }, holdId);
-      expect(watch.states).toEqual(
-        [
-          {
-            __typename: 'BookingChange',
-            holdId,
-            holdState: 'HELD',
-            paymentState: null,
-            payment: null,
-            version: expect.any(Number),
-            at: expect.any(String),
-          },
-        ].map(({ __typename: _, ...state }) => state),
-      );
+      expect(watch.states).toEqual([
+        { holdId, holdState: 'HELD', paymentState: null, payment: null, version: expect.any(Number), at: expect.any(String) },
+      ]);
 
       const payment = await begin(client, holdId, provider);
       await sees(watch, 'PAYING', 'PENDING');

@@ -28,6 +28,11 @@ describe('the way back', () => {
       ['without a path', ORIGIN, (id: string) => `${ORIGIN}/?paymentId=${id}`],
       ['of another origin that is listed', 'http://localhost:5173/x#end', (id: string) => `http://localhost:5173/x?paymentId=${id}#end`],
       ['that names a payment already, which is replaced', `${ORIGIN}/?paymentId=other`, (id: string) => `${ORIGIN}/?paymentId=${id}`],
+      [
+        'with line ends in it, which are not passed on',
+        `${ORIGIN}/\r\nSet-Cookie:a=b`,
+        (id: string) => `${ORIGIN}/Set-Cookie:a=b?paymentId=${id}`,
+      ],
       ['written in capitals', 'HTTPS://TICKETS.EXAMPLE/', (id: string) => `${ORIGIN}/?paymentId=${id}`],
       [
         'with a backslash, which browsers read as a slash',
@@ -83,8 +88,6 @@ describe('the way back', () => {
       ['data', 'data:text/html,https://tickets.example'],
       ['a blob, whose origin is that of the address within', `blob:${ORIGIN}/4b5cd4a2`],
       ['a file', 'file:///https://tickets.example/'],
-      ['one with a line end', `${ORIGIN}/\r\nSet-Cookie:a=b`],
-      ['one with a character of none', `${ORIGIN}/\u0000`],
       ['nothing', ''],
       ['a word', 'tickets.example'],
       ['1,001 characters', `${ORIGIN}/${'x'.repeat(978)}`],
