@@ -354,6 +354,7 @@ const SHARED_REQUEST = 'shared subscription';
 const FIRST_QUERY = `# 1. Run FreeLessons and copy the id of a lesson into Variables: { "lesson": "…" }
 # 2. Run Watch in this tab: you see how many places are left, live.
 # 3. In a second tab run SignIn, put the token into Headers: { "Authorization": "Bearer …" }, run Enroll, and look back here.
+# 4. Copy the id of the enrolment into Variables, { "enrollment": "…" }, run Pay, and open the checkout's url in your browser: no money moves.
 
 query FreeLessons {
   lessons(first: 5, filter: { freeOnly: true }) {
@@ -378,6 +379,18 @@ mutation Enroll($lesson: ID!) {
     ... on EnrollSuccess { enrollment { id state expiresAt amount { amountMinor currency } } }
     ... on Error { code message }
   }
+}
+
+mutation Pay($enrollment: ID!) {
+  preparePayment(input: { holdId: $enrollment, provider: TOSS, idempotencyKey: "my-first-payment" }) {
+    __typename
+    ... on PreparePaymentSuccess { payment { id state payBy checkout { url } } }
+    ... on Error { code message }
+  }
+}
+
+subscription Booking($enrollment: ID!) {
+  bookingChanged(holdId: $enrollment) { holdState paymentState version at }
 }
 `;
 

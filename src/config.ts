@@ -137,14 +137,19 @@ const flag = (byDefault: string, description: string) =>
   );
 
 const secret = (description: string) =>
-  optional(z.string().min(1).max(500), description, { allowed: '1 to 500 characters', byDefault: 'none', secret: true });
+  // They go into headers: a line end that a file of secrets brought along would make every request fail.
+  optional(z.string().regex(/^[\x21-\x7e]{1,500}$/), description, {
+    allowed: '1 to 500 visible ASCII characters',
+    byDefault: 'none',
+    secret: true,
+  });
 
 const word = (description: string) =>
   optional(z.string().regex(/^[\x21-\x7e]{1,100}$/), description, { allowed: '1 to 100 visible ASCII characters', byDefault: 'none' });
 
 const address = (value: string, description: string) =>
   withDefault(
-    urlOf('http://', 'https://').refine((given) => !given.endsWith('/')),
+    urlOf('http://', 'https://').refine((given) => isPlainAddress(given)),
     value,
     description,
     { allowed: 'https://host, without a slash at its end' },
@@ -153,12 +158,22 @@ const address = (value: string, description: string) =>
 const urlOf = (...schemes: string[]) =>
   z.string().refine((given) => schemes.some((scheme) => given.startsWith(scheme)) && URL.canParse(given));
 
+/** Paths are put behind it, so it has nothing that would have to come last, and no password that would be sent along. */
+function isPlainAddress(given: string): boolean {
+  if (!URL.canParse(given) || given.endsWith('/')) return false;
+  const { search, hash, username, password } = new URL(given);
+  return !/[?#\s]/.test(given) && search === '' && hash === '' && username === '' && password === '';
+}
+
 /** An address or a network: what Fastify hands to proxy-addr. */
 const isNetwork = (given: string) => {
   const [address = '', bits, ...rest] = given.split('/');
   const family = isIP(address);
   return family > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)));
 };
+
+/** What is put behind it for a return address has 79 characters, and providers take 200 in all. */
+const PUBLIC_URL_LENGTH_MAX = 120;
 
 const VARIABLES = z.object({
   PORT: wholeNumber(0, 65_535, 4000, 'The port of HTTP and WebSocket; 0 takes a free one.'),
@@ -210,9 +225,12 @@ const VARIABLES = z.object({
   CLAIMS_QUEUE_MAX: wholeNumber(1, 1_000_000, 20_000, 'Claims waiting in this process before new ones are told to come back.'),
   MONTHLY_LESSONS_MAX: wholeNumber(1, 100, 4, 'Lessons one member may have in a month; counts for lessons made from then on.'),
   PUBLIC_URL: optional(
-    urlOf('http://', 'https://').refine((given) => !given.endsWith('/')),
+    urlOf('http://', 'https://').refine((given) => isPlainAddress(given) && given.length <= PUBLIC_URL_LENGTH_MAX),
     'Where customers and payment providers reach this server. Unset, the address it listens at: good for one machine only.',
-    { allowed: 'https://host or http://host:port, without a slash at its end', byDefault: 'HOST and PORT' },
+    {
+      allowed: `https://host or http://host:port, without a slash at its end, at most ${PUBLIC_URL_LENGTH_MAX} characters`,
+      byDefault: 'HOST and PORT',
+    },
   ),
   RETURN_ORIGINS: optional(
     z
@@ -238,10 +256,11 @@ const VARIABLES = z.object({
     'The port of the simulator that is started; 0 takes a free one.',
     { allowed: 'a whole number from 0 to 65535', byDefault: '4001, or a free one' },
   ),
-  PAYMENT_SIMULATOR_URL: optional(urlOf('http://'), 'A running simulator to pay with, for several nodes on one. Refused in production.', {
-    allowed: 'http://host:port',
-    byDefault: 'none',
-  }),
+  PAYMENT_SIMULATOR_URL: optional(
+    urlOf('http://').refine((given) => isPlainAddress(given)),
+    'A running simulator to pay with, for several nodes on one. Refused in production.',
+    { allowed: 'http://host:port, without a slash at its end', byDefault: 'none' },
+  ),
   KAKAOPAY_SECRET_KEY: secret('The secret key of KakaoPay. With it KakaoPay is offered.'),
   KAKAOPAY_CID: withDefault(z.string().min(1).max(10), 'TC0ONETIME', 'The merchant code at KakaoPay; the default is its test code.', {
     allowed: '1 to 10 characters',
@@ -508,6 +527,10 @@ function contradictionsIn(given: Given, { role }: Arguments): string[] {
       problems.push(
         `${name} is set and NODE_ENV is production. Simulated payments move no money and are never offered in production: unset one.`,
       );
+  if (role !== 'all' && ['on', 'true', '1'].includes(given.PAYMENT_SIMULATOR ?? ''))
+    problems.push(
+      `PAYMENT_SIMULATOR is on and this is --role ${role}. Each process would pay at a simulator of its own: start one, and name it to all by PAYMENT_SIMULATOR_URL.`,
+    );
   if (given.PAYMENT_KILL_AT !== undefined && given.NODE_ENV !== 'test')
     problems.push('PAYMENT_KILL_AT kills this process in the middle of a payment. It needs NODE_ENV test.');
   for (const names of TOGETHER) {

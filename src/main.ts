@@ -61,7 +61,11 @@ async function startSimulator({ dataDirectory, payments }: Config): Promise<Simu
   try {
     return await Simulator.start({ journal, port: port ?? SIMULATOR_PORT });
   } catch (error) {
-    if (port !== undefined || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    if (port !== undefined)
+      throw new ConfigError([
+        `Port ${port} of PAYMENT_SIMULATOR_PORT is taken: stop what listens there, or choose another (0 takes a free one).`,
+      ]);
     return Simulator.start({ journal, port: 0 });
   }
 }

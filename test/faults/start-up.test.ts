@@ -42,6 +42,25 @@ describe('a server that cannot start says why in one sentence on stderr and exit
     await drop();
   });
 
+  test('a taken port of the simulator', async () => {
+    const { url, drop } = await testDatabaseUrl();
+    const directory = await mkdtemp(path.join(tmpdir(), 'lastseat-start-'));
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const { port } = squatter.address() as { port: number };
+
+    const end = await failing(testEnvironment(url, { DATA_DIR: directory, PAYMENT_SIMULATOR: 'on', PAYMENT_SIMULATOR_PORT: String(port) }));
+
+    expect(end).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Port ${port} of PAYMENT_SIMULATOR_PORT is taken: stop what listens there, or choose another (0 takes a free one).\n`,
+    });
+    squatter.close();
+    await drop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
   test.each([
     [
       'nobody listens there',

@@ -22,10 +22,11 @@ export async function outcomeOf(stage: TestStage, simulator: Simulator, paymentI
   return { ...stored, captures: captures(booked), keptMinor: (booked?.capturedMinor ?? 0) - (booked?.refundedMinor ?? 0) };
 }
 
-/** Every payment has taken and given back what the provider says, and the provider took the money of none of them twice. */
-export async function expectBooksToAgree(stage: TestStage, simulator: Simulator): Promise<void> {
+/** Every payment (or this one) has taken and given back what the provider says, and the provider took no money twice. */
+export async function expectBooksToAgree(stage: TestStage, simulator: Simulator, paymentId?: string): Promise<void> {
   const stored = await stage.query<{ id: string; captured: string; refunded: string }>(
-    'select id, captured_minor as captured, refunded_minor as refunded from payment where provider is not null order by id',
+    'select id, captured_minor as captured, refunded_minor as refunded from payment where provider is not null and ($1::uuid is null or id = $1) order by id',
+    [paymentId === undefined ? null : uuidIn(paymentId)],
   );
   const ours = stored.map(({ id, captured, refunded }) => ({ id, capturedMinor: Number(captured), refundedMinor: Number(refunded) }));
   const theirs = stored.map(({ id }) => {

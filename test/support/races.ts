@@ -11,7 +11,7 @@ import { eventually } from './wait.ts';
 
 /** Trials of one race. */
 export const TRIALS = 200;
-/** Trials that run beside each other, each with a lesson and members of its own. */
+/** Trials that run beside each other, each with members of its own. */
 const ABREAST = 8;
 
 /** How a trial ended, before anything comes to rest: the hold it was about, and what the rivals were told. */
@@ -59,7 +59,8 @@ export interface Outcome {
 
 /**
  * Two nodes on one database and one simulator, whose PortOne takes the money at its page. Returns and mutations go to whichever node a test sends them to,
- * webhooks to the second. Nobody reconciles by itself: the rounds are rivals of their own. Each confirmed booking leaves a row in `followed_up`, in its own transaction.
+ * webhooks to the second. Nobody reconciles by itself: the rounds are rivals of their own. Each confirmed booking leaves a row in
+ * `followed_up`, in its own transaction.
  */
 export class RacingNodes implements AsyncDisposable {
   private constructor(
@@ -81,7 +82,8 @@ export class RacingNodes implements AsyncDisposable {
   }
 
   /**
-   * Runs a race {@link TRIALS} times, lets everything come to rest, and counts the ends by the names of {@link endOf}, or of its own. The trials are checked together: an invariant that one of them breaks stays broken.
+   * Runs a race {@link TRIALS} times, lets everything come to rest, and counts the ends by the names of {@link endOf}, or of its own.
+   * The trials are checked together: an invariant that one of them breaks stays broken.
    */
   async race(run: (number: number) => Promise<Raced>, nameOf: (outcome: Outcome) => string = endOf): Promise<Record<string, number>> {
     const raced: Raced[] = [];

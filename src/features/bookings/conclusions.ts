@@ -77,6 +77,7 @@ export class Conclusions {
     if (refundedMinor > 0) transfers.push(this.goneAtProvider(em, payment, refundedMinor));
     payment.lateOutcome = 'REFUND';
     this.openRefund(em, payment, {
+      id: derivedId('refund of late money', payment.id),
       amountMinor: payment.capturedMinor - payment.refundedMinor,
       cause: 'PAID_LATE',
       reason: REASONS.PAID_LATE[payment.locale],

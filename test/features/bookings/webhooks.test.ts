@@ -5,7 +5,7 @@ import { type CallName, type SimulatedProvider, type SimulatedWebhook, Simulator
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
-import { expectBooksToAgree, outcomeOf } from '../../support/provider-books.ts';
+import { expectBooksToAgree, type Outcome, outcomeOf } from '../../support/provider-books.ts';
 import { eventually } from '../../support/wait.ts';
 import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } from '../../support/webhooks.ts';
 
@@ -13,6 +13,7 @@ failOnLeaks();
 
 const PRICE = 80_000;
 const PART = 30_000;
+const BOOKED: Outcome = { hold: 'CONFIRMED', payment: 'APPROVED', captures: 1, keptMinor: PRICE };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const SENDERS = ['TOSS', 'PORTONE', 'KISPG'] as const satisfies SimulatedProvider[];
@@ -50,6 +51,15 @@ async function refundedMinor(app: TestApp, paymentId: string): Promise<number> {
   return payment!.refunded;
 }
 
+/** Its refunds as stored, in the order they were opened. */
+async function refundsOf(app: TestApp, paymentId: string): Promise<string[]> {
+  const refunds = await app.query<{ line: string }>(
+    "select concat_ws(' ', cause, amount_minor, state) as line from refund where payment_id = $1 order by created_at, id",
+    [uuidIn(paymentId)],
+  );
+  return refunds.map(({ line }) => line);
+}
+
 const TRANSMITTED_AT = 'tosspayments-webhook-transmission-time';
 const withHeader = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => ({
   ...webhook,
@@ -77,6 +87,20 @@ const signed = (app: TestApp, webhook: SimulatedWebhook, { ageMs = 0, secret }: 
   const proof = { 'webhook-timestamp': String(Math.floor(at.getTime() / 1_000)), 'webhook-signature': signature };
   return { ...webhook, headers: { ...webhook.headers, ...proof } };
 };
+
+/** The same event made to be about another order, as right as anybody can make it. */
+function about(paymentId: string, webhook: SimulatedWebhook, app: TestApp): SimulatedWebhook {
+  const told = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(paymentId)));
+  switch (webhook.provider) {
+    case 'TOSS':
+      return withHeader(told, 'tosspayments-webhook-transmission-id', randomUUID());
+    case 'PORTONE':
+      return signed(app, withHeader(told, 'webhook-id', `whk_${randomUUID()}`));
+    default:
+      // The hash covers neither the order nor the tid.
+      return told;
+  }
+}
 
 type Change = (webhook: SimulatedWebhook, app: TestApp) => SimulatedWebhook;
 
@@ -268,72 +292,158 @@ describe('a webhook', () => {
   });
 
   test.each(['TOSS', 'PORTONE'] as const)(
-    'that lies about an order nobody has paid takes no place: %s is asked, and says otherwise',
+    'that says only what the answer to our approval said is kept, and asks nobody, %s',
     async (provider) => {
-      const lie = (await booked(app, provider)).webhook;
-      const { client, holdId, lessonId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
-      const { id: paymentId } = await begin(client, holdId, provider);
-      const told = withText(lie, lie.body.replaceAll(lie.orderId, uuidIn(paymentId)));
-      const body =
-        provider === 'TOSS'
-          ? withHeader(told, 'tosspayments-webhook-transmission-id', randomUUID())
-          : signed(app, withHeader(told, 'webhook-id', 'whk_lie'));
-      expect(['DONE', 'Transaction.Paid']).toContain(eventOf(body));
+      const { paymentId, capture, asked } = await booked(app, provider);
 
-      const { status } = await ring(app, provider, body);
-      await answered(app, paymentId);
+      expect((await ring(app, provider, capture)).status).toBe(200);
 
-      expect(status).toBe(200);
-      expect(timesAsked(app.simulator, paymentId)).toBe(1);
-      expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({ hold: 'PAYING', payment: 'PENDING', captures: 0, keptMinor: 0 });
-      expect(await app.counters(lessonId)).toEqual({ capacity: 1, held: 1, sold: 0 });
-      expect(await app.brokenInvariants()).toEqual([]);
+      expect(await app.query('select copies from webhook_receipt where payment_id = $1', [uuidIn(paymentId)])).toEqual([{ copies: 1 }]);
+      expect(await app.query('select rings, next_look_at from payment where id = $1', [uuidIn(paymentId)])).toEqual([
+        { rings: 0, next_look_at: null },
+      ]);
+      expect(asked()).toBe(0);
     },
   );
 
-  test('of KISPG that lies takes no place either: there is nobody to ask, so nothing happens', async () => {
-    const lie = (await booked(app, 'KISPG')).webhook;
-    const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
-    const { id: paymentId } = await begin(client, holdId, 'KISPG');
+  test.each([
+    ['TOSS', 1],
+    ['PORTONE', 1],
+    ['KISPG', 0],
+  ] as const)('that lies about an order nobody has paid takes no place: %s is asked %i times', async (provider, times) => {
+    const { capture } = await booked(app, provider);
+    const { client, holdId, lessonId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, provider);
+    const lie = about(paymentId, capture, app);
+    expect(['DONE', 'Transaction.Paid', 'approved']).toContain(eventOf(lie));
 
-    // Its hash covers neither the order nor the tid: this one is right.
-    const { status } = await ring(app, 'KISPG', withField(withField(lie, 'moid', uuidIn(paymentId)), 'ordNo', uuidIn(paymentId)));
-
-    expect(status).toBe(200);
-    expect(await app.query('select rings from payment where id = $1', [uuidIn(paymentId)])).toEqual([{ rings: 1 }]);
-    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({ hold: 'PAYING', payment: 'PENDING', captures: 0, keptMinor: 0 });
-    await atCheckout({ checkout: (await client.run('TestPayment', { id: paymentId })).checkout });
-    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({
-      hold: 'CONFIRMED',
-      payment: 'APPROVED',
-      captures: 1,
-      keptMinor: PRICE,
-    });
-  });
-
-  test.each(SENDERS)('that lies about a cancellation of what is booked changes nothing, %s', async (provider) => {
-    const { paymentId, webhook } = await booked(app, provider);
-    const lies: Record<Sender, () => SimulatedWebhook> = {
-      TOSS: () => withText(webhook, webhook.body.replace('"DONE"', '"CANCELED"').replace(`"balanceAmount":${PRICE}`, '"balanceAmount":0')),
-      PORTONE: () => signed(app, withText(webhook, webhook.body.replace('Transaction.Paid', 'Transaction.Cancelled'))),
-      KISPG: () => withField(withField(webhook, 'cancelYN', 'Y'), 'remainAmt', '0'),
-    };
-
-    const { status } = await ring(app, provider, lies[provider]());
+    const { status } = await ring(app, provider, lie);
     await answered(app, paymentId);
 
     expect(status).toBe(200);
-    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({
-      hold: 'CONFIRMED',
-      payment: 'APPROVED',
-      captures: 1,
-      keptMinor: PRICE,
-    });
+    expect(timesAsked(app.simulator, paymentId)).toBe(times);
+    expect(await app.query('select rings from payment where id = $1', [uuidIn(paymentId)])).toEqual([{ rings: 1 }]);
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual({ hold: 'PAYING', payment: 'PENDING', captures: 0, keptMinor: 0 });
+    expect(await app.counters(lessonId)).toEqual({ capacity: 1, held: 1, sold: 0 });
+    expect(await app.brokenInvariants()).toEqual([]);
+    await atCheckout({ checkout });
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual(BOOKED);
+  });
+
+  test.each(SENDERS)('that lies about a cancellation of what is booked changes nothing, %s', async (provider) => {
+    const { capture } = await booked(app, provider);
+    const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, provider);
+    await atCheckout({ checkout });
+    const before = timesAsked(app.simulator, paymentId);
+    const lies: Record<Sender, (webhook: SimulatedWebhook) => SimulatedWebhook> = {
+      TOSS: (webhook) => withJson(webhook, (event) => ({ ...event, data: { ...event.data, status: 'CANCELED', balanceAmount: 0 } })),
+      PORTONE: (webhook) => withText(webhook, webhook.body.replace('Transaction.Paid', 'Transaction.Cancelled')),
+      KISPG: (webhook) => withField(withField(webhook, 'cancelYN', 'Y'), 'remainAmt', '0'),
+    };
+    const lie = about(paymentId, lies[provider](capture), app);
+    expect(['CANCELED', 'Transaction.Cancelled', 'cancelled']).toContain(eventOf(lie));
+
+    const { status } = await ring(app, provider, lie);
+    await answered(app, paymentId);
+
+    expect(status).toBe(200);
+    expect(timesAsked(app.simulator, paymentId) - before).toBe(provider === 'KISPG' ? 0 : 1);
+    expect(await outcomeOf(app, app.simulator, paymentId)).toEqual(BOOKED);
     expect(await app.brokenInvariants()).toEqual([]);
   });
 });
 
 describe('a webhook that comes at the wrong moment', () => {
+  let app: TestApp;
+  let simulator: Simulator;
+  beforeAll(async () => {
+    app = await silentApp();
+    simulator = app.simulator;
+  });
+  afterAll(() => app.close());
+
+  /** Slows the next call of this kind down; the function waits until it is there. */
+  const slowed = (provider: Sender, call: CallName, paymentId: string) => {
+    simulator.order({ provider, call, fault: 'LATENCY', milliseconds: 300, orderId: uuidIn(paymentId) });
+    return () => eventually(() => simulator.calls.some(({ fault, orderId }) => fault === 'LATENCY' && orderId === uuidIn(paymentId)));
+  };
+
+  test('while the payment is being asked about: the customer who comes back in that moment is not forgotten', async () => {
+    const { capture } = await booked(app, 'PORTONE');
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
+    const isAsked = slowed('PORTONE', 'find', paymentId);
+    await ring(app, 'PORTONE', about(paymentId, capture, app));
+    await isAsked();
+
+    await atCheckout({ checkout });
+
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
+  });
+
+  test.each([
+    ['that the money was taken is not asked about: our answer says it', 'DONE', 0],
+    ['anything else is asked about after it', 'PARTIAL_CANCELED', 1],
+  ] as const)('while an approval is under way: %s', async (_, says, times) => {
+    const { capture, webhook } = await booked(app, 'TOSS');
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
+    const early = about(paymentId, says === 'DONE' ? capture : webhook, app);
+    expect(eventOf(early)).toBe(says);
+    const isApproving = slowed('TOSS', 'approve', paymentId);
+    const back = atCheckout({ checkout });
+    await isApproving();
+
+    await ring(app, 'TOSS', early);
+    await back;
+
+    await answered(app, paymentId);
+    expect(timesAsked(simulator, paymentId)).toBe(times);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
+  });
+
+  test('about a refund in the console while one of ours is under way: both are in our books, though our own refund tells nobody', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
+    await atCheckout({ checkout });
+    const isRefunding = slowed('TOSS', 'cancel', paymentId);
+    const { client: administrator } = await app.admin();
+    const input = { paymentId, amountMinor: 20_000, cancelsBooking: false, reason: 'Rain', idempotencyKey: randomUUID() };
+    const ours = administrator.run('TestRefundPayment', { input });
+    await isRefunding();
+
+    await refundInConsole(simulator, paymentId, PART);
+    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
+    await ours;
+
+    await answered(app, paymentId);
+    expect((await refundsOf(app, paymentId)).toSorted()).toEqual(['AT_PROVIDER 30000 DONE', 'GRANTED 20000 DONE']);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ ...BOOKED, keptMinor: PRICE - 50_000 });
+    await expectBooksToAgree(app, simulator, paymentId);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
+  test('about a refund in the console after a cancellation that kept a part: our books follow, and the place is given back once', async () => {
+    const { client, holdId, lessonId } = await heldLesson(app, { priceMinor: PRICE, cancellation: [{ hoursBefore: 0, percent: 50 }] });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
+    await atCheckout({ checkout });
+    expect((await client.run('TestCancelBooking', { input: { holdId } })).hold).toMatchObject({ state: 'RETURNED' });
+    expect(await outcomeOf(app, simulator, paymentId)).toMatchObject({ payment: 'REFUNDED', keptMinor: PRICE / 2 });
+
+    await refundInConsole(simulator, paymentId, PRICE / 2);
+    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
+    await answered(app, paymentId);
+
+    expect(await refundsOf(app, paymentId)).toEqual(['CANCELLED 40000 DONE', 'AT_PROVIDER 40000 DONE']);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ hold: 'RETURNED', payment: 'REFUNDED', captures: 1, keptMinor: 0 });
+    expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 0, sold: 0 });
+    await expectBooksToAgree(app, simulator, paymentId);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+});
+
+describe('a webhook that is the first we hear of money the provider’s page took', () => {
   let app: TestApp;
   let simulator: Simulator;
   beforeAll(async () => {
@@ -346,104 +456,47 @@ describe('a webhook that comes at the wrong moment', () => {
     await simulator.close();
   });
 
-  /** Slows the next call of this kind down, and waits until it is there. */
-  const slowed = (provider: Sender, call: CallName, paymentId: string) => {
-    simulator.order({ provider, call, fault: 'LATENCY', milliseconds: 300, orderId: uuidIn(paymentId) });
-    return () => eventually(() => simulator.calls.some(({ fault, orderId }) => fault === 'LATENCY' && orderId === uuidIn(paymentId)));
-  };
-  const stored = async (paymentId: string) => {
-    const [payment] = await app.query(
-      'select state, captured_minor::int as captured, refunded_minor::int as refunded from payment where id = $1',
-      [uuidIn(paymentId)],
-    );
-    return payment;
-  };
-
-  test('while the payment is being asked about, the customer who comes back in the same moment is not forgotten', async () => {
+  test('books it, though the browser never came back', async () => {
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const payment = await begin(client, holdId, 'TOSS');
-    const { webhook } = await booked(app, 'TOSS');
-    const isAsked = slowed('TOSS', 'find', payment.id);
-    const early = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(payment.id)));
-    await ring(app, 'TOSS', withHeader(early, 'tosspayments-webhook-transmission-id', randomUUID()));
-    await isAsked();
+    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
+    await atCheckout({ checkout }, 'approve', { return: false });
 
-    await atCheckout(payment);
-
-    expect(await outcomeOf(app, simulator, payment.id)).toEqual({ hold: 'CONFIRMED', payment: 'APPROVED', captures: 1, keptMinor: PRICE });
-  });
-
-  test('while an approval is under way is asked about after it', async () => {
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const payment = await begin(client, holdId, 'TOSS');
-    const { webhook } = await booked(app, 'TOSS');
-    const isApproving = slowed('TOSS', 'approve', payment.id);
-    const back = atCheckout(payment);
-    await isApproving();
-
-    const early = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(payment.id)));
-    await ring(app, 'TOSS', withHeader(early, 'tosspayments-webhook-transmission-id', randomUUID()));
-    await back;
-
-    await answered(app, payment.id);
-    expect(timesAsked(simulator, payment.id)).toBe(1);
-    expect(await stored(payment.id)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 0 });
-  });
-
-  test('of a refund in the console while one of ours is under way: both are in our books, whatever else is lost', async () => {
-    const { client, paymentId } = await booked(app, 'TOSS');
-    const isRefunding = slowed('TOSS', 'cancel', paymentId);
-    const { client: administrator } = await app.admin();
-    const input = { paymentId, amountMinor: 20_000, cancelsBooking: false, reason: 'Rain', idempotencyKey: randomUUID() };
-    const ours = administrator.run('TestRefundPayment', { input });
-    await isRefunding();
-
-    await refundInConsole(simulator, paymentId, 10_000);
-    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    expect(await ours).toMatchObject({ refund: { state: 'DONE' } });
-
+    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
     await answered(app, paymentId);
-    expect(await client.run('TestPayment', { id: paymentId })).toMatchObject({
-      state: 'APPROVED',
-      refunds: expect.arrayContaining([
-        expect.objectContaining({ cause: 'GRANTED', amount: { amountMinor: 20_000, currency: 'KRW' } }),
-        expect.objectContaining({ cause: 'AT_PROVIDER', amount: { amountMinor: 10_000, currency: 'KRW' } }),
-      ]),
-    });
-    expect(await stored(paymentId)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 30_000 });
-    expect(await app.brokenInvariants()).toEqual([]);
+
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
+    await expectBooksToAgree(app, simulator, paymentId);
   });
 
-  test('of a part that went back is the first we hear of an order: what was taken and what went back are booked', async () => {
+  test('and says that a part went back already: both are booked', async () => {
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const payment = await begin(client, holdId, 'PORTONE');
-    await atCheckout(payment, 'approve', { return: false });
-    await refundInConsole(simulator, payment.id, 30_000);
-    const last = simulator.webhooksOf(uuidIn(payment.id)).at(-1)!;
-    expect(eventOf(last)).toBe('Transaction.PartialCancelled');
+    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
+    await atCheckout({ checkout }, 'approve', { return: false });
+    await refundInConsole(simulator, paymentId, PART);
 
-    await ring(app, 'PORTONE', last);
-    await answered(app, payment.id);
+    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
+    await answered(app, paymentId);
 
-    expect(await stored(payment.id)).toEqual({ state: 'APPROVED', captured: PRICE, refunded: 30_000 });
-    await expectBooksToAgree(app, simulator);
+    expect(await refundsOf(app, paymentId)).toEqual(['AT_PROVIDER 30000 DONE']);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ ...BOOKED, keptMinor: PRICE - PART });
+    await expectBooksToAgree(app, simulator, paymentId);
     expect(await app.brokenInvariants()).toEqual([]);
   });
 
-  test('of a part that went back is the first we hear of an order whose place is gone: the rest goes back', async () => {
+  test('and says that a part went back already, when the place is gone: the rest goes back', async () => {
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE }, { ifPaidLate: 'REFUND' });
-    const payment = await begin(client, holdId, 'PORTONE');
-    await app.query('update payment set pay_by = clock_timestamp(), next_look_at = clock_timestamp() where id = $1', [uuidIn(payment.id)]);
+    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
+    await app.query('update payment set pay_by = clock_timestamp(), next_look_at = clock_timestamp() where id = $1', [uuidIn(paymentId)]);
     await app.app.bookings.reconciler.round();
-    expect(await stored(payment.id)).toMatchObject({ state: 'ABANDONED' });
-    await atCheckout(payment, 'approve', { return: false });
-    await refundInConsole(simulator, payment.id, 30_000);
+    expect(await outcomeOf(app, simulator, paymentId)).toMatchObject({ hold: 'RELEASED', payment: 'ABANDONED' });
+    await atCheckout({ checkout }, 'approve', { return: false });
+    await refundInConsole(simulator, paymentId, PART);
 
-    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(payment.id)).at(-1)!);
-    await answered(app, payment.id);
+    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
+    await eventually(async () => expect(await refundsOf(app, paymentId)).toEqual(['AT_PROVIDER 30000 DONE', 'PAID_LATE 50000 DONE']));
 
-    await eventually(async () => expect(await stored(payment.id)).toEqual({ state: 'REFUNDED', captured: PRICE, refunded: PRICE }));
-    await expectBooksToAgree(app, simulator);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ hold: 'RELEASED', payment: 'REFUNDED', captures: 1, keptMinor: 0 });
+    await expectBooksToAgree(app, simulator, paymentId);
     expect(await app.brokenInvariants()).toEqual([]);
   });
 });

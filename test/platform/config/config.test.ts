@@ -130,6 +130,162 @@ describe('the configuration', () => {
     expect(parseArguments(['--version']).command).toBe('version');
   });
 
+  const TOSS = { TOSS_SECRET_KEY: 'live_sk_hunter2', TOSS_MERCHANT_ID: 'pool' };
+
+  test('a demonstration pays at a simulator of its own; with a database or a provider of your own, nothing is simulated unless asked for', () => {
+    const DATABASE_URL = 'postgres://u:p@db/lastseat';
+
+    expect(read({}).payments).toMatchObject({ providers: {}, simulator: { starts: true, port: undefined } });
+    expect(read(TOSS).payments.simulator.starts).toBe(false);
+    expect(read({ DATABASE_URL }).payments).toMatchObject({ providers: {}, simulator: { starts: false } });
+    expect(read({ DATABASE_URL, PAYMENT_SIMULATOR: 'on', PAYMENT_SIMULATOR_PORT: '0' }).payments.simulator).toEqual({
+      starts: true,
+      port: 0,
+    });
+    expect(read({ PAYMENT_SIMULATOR: 'off' }).payments.simulator.starts).toBe(false);
+    expect(read({ NODE_ENV: 'production', ACCESS_TOKEN_SECRET: SECRET }).payments).toMatchObject({
+      providers: {},
+      simulator: { starts: false },
+    });
+  });
+
+  test('a running simulator stands for all four providers, and none is started beside it', () => {
+    const { providers, simulator } = read({ PAYMENT_SIMULATOR_URL: 'http://127.0.0.1:4001' }).payments;
+
+    expect(Object.keys(providers)).toEqual(['KAKAOPAY', 'TOSS', 'PORTONE', 'KISPG']);
+    expect(Object.values(providers).map(({ baseUrl }) => baseUrl)).toEqual(Array(4).fill('http://127.0.0.1:4001'));
+    expect(simulator.starts).toBe(false);
+  });
+
+  test('a provider is offered once all that it needs is set', () => {
+    const { providers } = read({
+      NODE_ENV: 'production',
+      ACCESS_TOKEN_SECRET: SECRET,
+      KAKAOPAY_SECRET_KEY: 'PRD1',
+      KAKAOPAY_CID: 'C123456789',
+      ...TOSS,
+      PORTONE_API_SECRET: 'p1',
+      PORTONE_STORE_ID: 'store-1',
+      PORTONE_CHANNEL_KEY: 'channel-1',
+      PORTONE_WEBHOOK_SECRET: 'whsec_MQ==',
+      PORTONE_CHECKOUT_URL: 'https://pool.example/pay',
+      KISPG_MERCHANT_ID: 'pool00m',
+      KISPG_MERCHANT_KEY: 'k1==',
+      KISPG_URL: 'https://testapi.kispg.co.kr',
+    }).payments;
+
+    expect(providers).toEqual({
+      KAKAOPAY: { baseUrl: 'https://open-api.kakaopay.com', secretKey: 'PRD1', cid: 'C123456789' },
+      TOSS: { baseUrl: 'https://api.tosspayments.com', secretKey: 'live_sk_hunter2', merchantId: 'pool' },
+      PORTONE: {
+        baseUrl: 'https://api.portone.io',
+        apiSecret: 'p1',
+        storeId: 'store-1',
+        channelKey: 'channel-1',
+        webhookSecret: 'whsec_MQ==',
+        checkoutUrl: 'https://pool.example/pay',
+      },
+      KISPG: { baseUrl: 'https://testapi.kispg.co.kr', merchantId: 'pool00m', merchantKey: 'k1==' },
+    });
+  });
+
+  test.each<[Environment, string]>([
+    [{ TOSS_SECRET_KEY: 'hunter2' }, 'TOSS_SECRET_KEY is set without TOSS_MERCHANT_ID. Set all of them, or none.'],
+    [
+      { PORTONE_STORE_ID: 'store-1', PORTONE_API_SECRET: 'hunter2' },
+      'PORTONE_API_SECRET is set without PORTONE_CHANNEL_KEY, PORTONE_WEBHOOK_SECRET, PORTONE_CHECKOUT_URL. Set all of them, or none.',
+    ],
+    [{ KISPG_MERCHANT_ID: 'pool00m' }, 'KISPG_MERCHANT_ID is set without KISPG_MERCHANT_KEY. Set all of them, or none.'],
+    [{ PAYMENT_KILL_AT: 'payment-opened' }, 'PAYMENT_KILL_AT kills this process in the middle of a payment. It needs NODE_ENV test.'],
+    [
+      { NODE_ENV: 'production', ACCESS_TOKEN_SECRET: SECRET, PAYMENT_KILL_AT: 'payment-opened' },
+      'PAYMENT_KILL_AT kills this process in the middle of a payment. It needs NODE_ENV test.',
+    ],
+    [
+      { NODE_ENV: 'production', ACCESS_TOKEN_SECRET: SECRET, PAYMENT_SIMULATOR: '1' },
+      'PAYMENT_SIMULATOR is set and NODE_ENV is production. Simulated payments move no money and are never offered in production: unset one.',
+    ],
+    [
+      { NODE_ENV: 'production', ACCESS_TOKEN_SECRET: SECRET, PAYMENT_SIMULATOR_URL: 'http://127.0.0.1:4001' },
+      'PAYMENT_SIMULATOR_URL is set and NODE_ENV is production. Simulated payments move no money and are never offered in production: unset one.',
+    ],
+  ])('what contradicts itself is refused: %j', (environment, problem) => {
+    expect(problemsOf(environment)).toEqual([problem]);
+  });
+
+  test.each(['api', 'worker'])('--role %s starts no simulator: the other processes would pay at another one', (role) => {
+    const DATABASE_URL = 'postgres://db/x';
+
+    expect(problemsOf({ DATABASE_URL, PAYMENT_SIMULATOR: 'on' }, '--role', role)).toEqual([
+      `PAYMENT_SIMULATOR is on and this is --role ${role}. Each process would pay at a simulator of its own: start one, and name it to all by PAYMENT_SIMULATOR_URL.`,
+    ]);
+    expect(problemsOf({ DATABASE_URL, PAYMENT_SIMULATOR_URL: 'http://127.0.0.1:4001' }, '--role', role)).toEqual([]);
+  });
+
+  test.each(['KAKAOPAY_SECRET_KEY', 'TOSS_SECRET_KEY', 'PORTONE_API_SECRET', 'PORTONE_WEBHOOK_SECRET', 'KISPG_MERCHANT_KEY'])(
+    '%s with a line end is refused, and not shown',
+    (name) => {
+      const [problem, ...others] = problemsOf({ [name]: 'hunter2\n', ...(name === 'TOSS_SECRET_KEY' && { TOSS_MERCHANT_ID: 'pool' }) });
+
+      expect(problem).toBe(`${name} is not valid (its value is not shown). Allowed: 1 to 500 visible ASCII characters.`);
+      expect(others.join()).not.toContain('hunter2');
+    },
+  );
+
+  test.each([
+    ['PUBLIC_URL', 'pool.example'],
+    ['PUBLIC_URL', 'ftp://pool.example'],
+    ['PUBLIC_URL', 'https://pool.example/'],
+    ['PUBLIC_URL', 'https://pool.example?a=b'],
+    ['PUBLIC_URL', 'https://pool.example#a'],
+    ['PUBLIC_URL', 'https://user:password@pool.example'],
+    ['PUBLIC_URL', 'https://pool.example\n'],
+    ['PUBLIC_URL', `https://pool.example/${'a'.repeat(100)}`],
+    ['PAYMENT_SIMULATOR_URL', 'http://127.0.0.1:4001/'],
+    ['PAYMENT_SIMULATOR_URL', 'https://127.0.0.1:4001'],
+    ['TOSS_URL', 'https://api.tosspayments.com/'],
+    ['TOSS_URL', 'api.tosspayments.com'],
+    ['RETURN_ORIGINS', 'https://pool.example/'],
+    ['RETURN_ORIGINS', 'https://pool.example,'],
+    ['RETURN_ORIGINS', 'https://pool.example/done'],
+    ['RETURN_ORIGINS', 'https://*.pool.example/'],
+    ['RETURN_ORIGINS', 'javascript:alert(1)'],
+    ['RETURN_ORIGINS', 'null'],
+    ['PAYMENT_SECONDS', '59'],
+    ['PAYMENT_SECONDS', '3601'],
+    ['PAYMENT_SIMULATOR', 'maybe'],
+    ['PAYMENT_SIMULATOR_PORT', '65536'],
+    ['PAYMENT_CONNECT_TIMEOUT_MS', '0'],
+    ['PAYMENT_ANSWER_TIMEOUT_MS', '120001'],
+    ['PLATFORM_FEE_BASIS_POINTS', '10001'],
+    ['PLATFORM_FEE_BASIS_POINTS', '1.5'],
+    ['RECONCILE_SECONDS', '0'],
+    ['KAKAOPAY_CID', 'C1234567890'],
+  ])('%s %j is refused', (name, value) => {
+    expect(problemsOf({ [name]: value })).toEqual([
+      expect.stringMatching(`^${name} is "${value.slice(0, 10).replace(/[^\w/:-]/g, '.')}.*Allowed: .*\\.$`),
+    ]);
+  });
+
+  test('every secret of a provider is known as one', () => {
+    const secrets = describeVariables().filter(({ name }) => /SECRET|_KEY$|TOKEN$/.test(name));
+
+    const shown = secrets.filter(({ name }) => problemsOf({ [name]: 'hunter 2' }).some((problem) => problem.includes('hunter')));
+
+    expect(secrets.map(({ name }) => name)).toEqual([
+      'ACCESS_TOKEN_SECRET',
+      'KAKAOPAY_SECRET_KEY',
+      'TOSS_SECRET_KEY',
+      'PORTONE_API_SECRET',
+      'PORTONE_CHANNEL_KEY',
+      'PORTONE_WEBHOOK_SECRET',
+      'KISPG_MERCHANT_KEY',
+      'METRICS_TOKEN',
+    ]);
+    // What the browser is told anyway.
+    expect(shown.map(({ name }) => name)).toEqual(['PORTONE_CHANNEL_KEY']);
+  });
+
   test('every variable is described by a sentence, in the help too', () => {
     const variables = describeVariables();
 
