@@ -43,7 +43,7 @@ const expireWhileReturning: Interleaving = {
     await returned;
     return endOf(await nodes.outcomeOf(holdId));
   },
-  right: 'given up',
+  right: 'booked late',
   async weaken(nodes) {
     readWithoutLocks(nodes);
     await moveWithoutFence(nodes);

@@ -29,6 +29,9 @@ export interface Told {
   isRefund?: boolean;
 }
 
+/** The hold was lost while its provider was asked: where else its customer could go must be read first. */
+export class RescuePlanMissingError extends Error {}
+
 /** Where the customer of a lost hold could get a place, best first. It is decided under the locks whether one is free. */
 export interface RescuePlan {
   kind: string;
@@ -67,6 +70,7 @@ export class Conclusions {
     payment.reference = captured.reference;
     if (refundedMinor >= captured.amountMinor) return this.capturedAndGone(em, payment);
 
+    if (!payment.isCurrent && !plan) throw new RescuePlanMissingError();
     const rescued = payment.isCurrent || !plan ? null : await this.rescue(em, payment, plan);
     if (payment.isCurrent) {
       const booked = await this.book(em, payment, rescued?.pools ?? []);

@@ -15,7 +15,7 @@ import {
   type ReturnRequest,
   type Voided,
 } from '../payments/index.ts';
-import type { Conclusions, RescuePlan, Told } from './conclusions.ts';
+import { type Conclusions, type RescuePlan, RescuePlanMissingError, type Told } from './conclusions.ts';
 import { isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
@@ -103,11 +103,13 @@ export class PaymentSaga {
     const provider = this.providerOf(payment);
     const read = provider.readReturn(this.orderOf(payment), request);
     switch (read.outcome) {
-      case 'AUTHORIZED':
-        return this.advance(paymentId, {
-          authorization: read.authorization,
-          isRescuable: !isOpen(payment) && (await this.parts.conclusions.couldBeRescued(payment)),
-        });
+      case 'AUTHORIZED': {
+        const { authorization } = read;
+        const ended = await this.advance(paymentId, { authorization });
+        const isTooLate = ended.state === 'ABANDONED' && ended.endedBecause === 'TIMED_OUT' && !ended.approvingAt;
+        if (!isTooLate || !(await this.parts.conclusions.couldBeRescued(ended))) return ended;
+        return this.advance(paymentId, { authorization, isRescuable: true });
+      }
       case 'ASK':
         return this.advance(paymentId, { isAsked: true });
       case 'DECLINED':
@@ -291,8 +293,20 @@ export class PaymentSaga {
     payment: Payment,
     decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
   ): Promise<{ payment: Payment; goesOn: boolean }> {
-    // Read before the transaction: inside, it would take a second connection from the pool.
-    const rescue = payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment);
+    try {
+      return await this.concludeWith(payment, payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment), decide);
+    } catch (error) {
+      if (!(error instanceof RescuePlanMissingError)) throw error;
+      return this.concludeWith(payment, await this.parts.conclusions.rescuePlan(payment), decide);
+    }
+  }
+
+  /** `rescue` is read before the transaction: inside, it would take a second connection from the pool. */
+  private async concludeWith(
+    payment: Payment,
+    rescue: RescuePlan | null,
+    decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
+  ): Promise<{ payment: Payment; goesOn: boolean }> {
     const concluded = await this.parts.database.transact(
       async (em) => {
         const locked = await lockPayment(em, payment.id);
