@@ -77,7 +77,8 @@ const PAYMENT = `
     -- When the reconciler looks again; null: there is nothing left to do.
     add column next_look_at timestamptz,
     add column looks int not null default 0,
-    -- Webhooks that came, and how many of them an answer of the provider has covered: what rang is asked about, whatever dies meanwhile.
+    -- How often somebody rang (a webhook; a browser or an operator who found it busy), and how many of these an answer of the provider has covered: what
+    -- rang is asked about, whatever dies meanwhile.
     add column rings int not null default 0,
     add column rings_answered int not null default 0;
   update payment set original_hold_id = hold_id, is_current = true, provider = null, next_look_at = null;

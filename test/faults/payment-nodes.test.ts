@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { type SimulatedProvider, Simulator } from '../../src/simulator/simulator.ts';
 import { type TestMember, testEnvironment } from '../support/app.ts';
-import type { RootOf } from '../support/client.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { type FrontDoor, frontDoor } from '../support/front-door.ts';
 import { failOnLeaks } from '../support/leaks.ts';
@@ -25,6 +25,8 @@ interface Payer {
   provider: SimulatedProvider;
   holdId: string;
   idempotencyKey: string;
+  /** Where he prepares. */
+  node(): ServerNode;
 }
 
 describe('two nodes on one database, both with a reconciler, and every customer comes back to the one that knows nothing of him', () => {
@@ -75,7 +77,13 @@ describe('two nodes on one database, both with a reconciler, and every customer 
     const made = await Promise.all(
       members.map(async (member, index) => {
         const { enrollment } = await member.client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
-        return { member, provider: PROVIDERS[index % 4]!, holdId: enrollment.id, idempotencyKey: randomUUID() };
+        return {
+          member,
+          provider: PROVIDERS[index % 4]!,
+          holdId: enrollment.id,
+          idempotencyKey: randomUUID(),
+          node: () => (index % 8 < 4 ? a : b),
+        };
       }),
     );
     return { lessonId, payers: made };
@@ -84,75 +92,79 @@ describe('two nodes on one database, both with a reconciler, and every customer 
   const prepare = (node: ServerNode, { member, provider, holdId, idempotencyKey }: Payer) =>
     node.anonymous.as(member.accessToken).run('TestPreparePayment', { input: { holdId, provider, idempotencyKey } });
 
-  /** So often each outcome came. */
-  async function outcomes(paymentIds: readonly string[]): Promise<Map<Outcome, number>> {
-    const counts = new Map<Outcome, number>();
-    for (const id of paymentIds) {
-      const outcome = await outcomeOf(b, simulator, id);
-      const same = [...counts.keys()].find((known) => JSON.stringify(known) === JSON.stringify(outcome)) ?? outcome;
-      counts.set(same, (counts.get(same) ?? 0) + 1);
-    }
-    return counts;
-  }
+  const outcomesOf = (paymentIds: readonly string[]) => Promise.all(paymentIds.map((id) => outcomeOf(b, simulator, id)));
+  const approvals = () => simulator.calls.filter(({ call, status }) => call === 'approve' && status === 200).length;
+  const isOver = ({ state }: { state: string }) => state !== 'PENDING' && state !== 'REFUNDING';
 
   test('40 members with all four providers: each is booked exactly once, with one capture', async () => {
     const { lessonId, payers: all } = await payers();
 
     const paymentIds = await Promise.all(
-      all.map(async (payer, index) => {
-        const { payment } = await prepare(index % 8 < 4 ? a : b, payer);
+      all.map(async (payer) => {
+        const { payment } = await prepare(payer.node(), payer);
         const back = await atCheckout(payment);
-        expect(new URL(back!.url).origin).toBe(index % 8 < 4 ? doorToB.url : doorToA.url);
+        expect(new URL(back!.url).origin).toBe(payer.node() === a ? doorToB.url : doorToA.url);
         return payment.id;
       }),
     );
-    await eventually(async () => expect(await outcomes(paymentIds)).toEqual(new Map([[BOOKED, MEMBERS]])));
-
-    expect(await b.counters(lessonId)).toEqual({ capacity: MEMBERS, held: 0, sold: MEMBERS });
     await eventually(() => expectNothingOpen(b));
+
+    expect(await outcomesOf(paymentIds)).toEqual(Array(MEMBERS).fill(BOOKED));
+    expect(await b.counters(lessonId)).toEqual({ capacity: MEMBERS, held: 0, sold: MEMBERS });
+    expect(simulator.calls.filter(({ call }) => call === 'approve')).toHaveLength(MEMBERS);
     await expectBooksToAgree(b, simulator);
-    expect(simulator.calls.filter(({ call }) => call === 'approve').length).toBe(MEMBERS);
     expect(await b.brokenInvariants()).toEqual([]);
   }, 60_000);
 
   // Last: it ends node A.
-  test('and one of them is killed in the middle: who was cut off comes back, and everybody is booked once or has paid nothing', async () => {
+  test('one of them is killed in the middle: who was cut off comes back with the same key, and nobody pays twice or for nothing', async () => {
     const { lessonId, payers: all } = await payers();
-    const ends = new Map<Payer, RootOf<'TestPreparePayment'>['payment']>();
-    let cutOff = 0;
-    /** As a member does whose page did not load: again with the same key, at the node that answers, until it is over. */
-    const pay = async (payer: Payer, index: number) => {
-      for (let tries = 0; !ends.has(payer); tries++) {
-        if (tries > 50) throw new Error(`the payment of ${payer.provider} does not end`);
-        const node = index % 8 < 4 && a.process.isRunning ? a : b;
-        const attempt = async () => {
-          const prepared = await prepare(node, payer);
-          const { payment } = prepared;
-          if (prepared.code === 'PAYMENT_REFUSED') return true;
-          if (payment.state !== 'PENDING' && payment.state !== 'REFUNDING') return !!ends.set(payer, payment);
-          if (payment.checkout) await atCheckout(payment);
-          return false;
-        };
-        if (await attempt().catch(() => void cutOff++)) break;
-        await eventually(() => true);
+    const approvedBefore = approvals();
+    const cutOff = new Set<Payer>();
+    /** A page did not load, so the member presses again, at the node there is, until the payment is over. */
+    const comeBack = (payer: Payer) =>
+      eventually(
+        async () => {
+          const { payment, code } = await prepare(b, payer);
+          if (payment?.checkout) await atCheckout(payment).catch(() => undefined);
+          return code === 'PAYMENT_REFUSED' || (payment && isOver(payment));
+        },
+        { withinMs: 30_000 },
+      );
+    const pay = async (payer: Payer) => {
+      try {
+        const { payment } = await prepare(payer.node(), payer);
+        await atCheckout(payment);
+      } catch {
+        cutOff.add(payer);
+        await comeBack(payer);
       }
     };
 
     const rush = Promise.all(all.map(pay));
-    await eventually(() => simulator.calls.filter(({ call, status }) => call === 'approve' && status === 200).length >= MEMBERS + 10);
+    await eventually(() => approvals() >= approvedBefore + 8);
     await a.process.kill();
     doorToA.leadTo(b.url);
     await rush;
     await eventually(() => expectNothingOpen(b), { withinMs: 30_000 });
 
-    expect(cutOff).toBeGreaterThan(0);
-    const stored = await b.query<{ id: string; provider: SimulatedProvider; key: string }>(
-      'select id, provider, idempotency_key as key from payment where idempotency_key = any($1)',
-      [all.map(({ idempotencyKey }) => idempotencyKey)],
+    const ends = await Promise.all(
+      all.map(async (payer) => {
+        const [payment, ...more] = await b.query<{ id: string }>('select id from payment where idempotency_key = $1', [
+          payer.idempotencyKey,
+        ]);
+        expect(more).toEqual([]);
+        return { payer, end: await outcomeOf(b, simulator, toNodeId('Payment', payment!.id)) };
+      }),
     );
-    expect(stored).toHaveLength(MEMBERS);
-    process.stdout.write(`${cutOff} cut off\n`);
-    void [NOT_TAKEN, TAKEN_BACK, lessonId];
+    // KISPG cannot be asked: an approval whose answer died with the node is taken back.
+    const mayEnd = ({ provider }: Payer) => (provider === 'KISPG' ? [BOOKED, TAKEN_BACK, NOT_TAKEN] : [BOOKED]);
+    for (const { payer, end } of ends) expect(mayEnd(payer)).toContainEqual(end);
+    const booked = ends.filter(({ end }) => end.hold === 'CONFIRMED').length;
+    expect(await b.counters(lessonId)).toEqual({ capacity: MEMBERS, held: 0, sold: booked });
+    expect([cutOff.size > 0, cutOff.size < MEMBERS]).toEqual([true, true]);
+    await expectBooksToAgree(b, simulator);
     expect(await b.brokenInvariants()).toEqual([]);
+    process.stdout.write(`cut off ${cutOff.size}, booked ${booked}\n`);
   }, 90_000);
 });

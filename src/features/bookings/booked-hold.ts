@@ -1,17 +1,9 @@
 import type pg from 'pg';
-import type { ClaimItem, IfPaidLate } from '../../inventory/claim.ts';
-import type { HoldState } from '../../inventory/hold-states.ts';
+import type { ClaimItem } from '../../inventory/claim.ts';
+import type { HoldView } from '../../inventory/read-holds.ts';
 
-/** What a payment needs to know of its hold. */
-export interface BookedHold {
-  id: string;
-  kind: string;
-  claimantId: string;
-  /** A hold whose deadline has passed reads EXPIRED. */
-  state: HoldState;
-  amountMinor: number;
-  currency: string;
-  ifPaidLate: IfPaidLate;
+/** What a payment needs to know of its hold. A hold whose deadline has passed reads EXPIRED. */
+export interface BookedHold extends Pick<HoldView, 'id' | 'kind' | 'claimantId' | 'state' | 'amountMinor' | 'currency' | 'ifPaidLate'> {
   items: ClaimItem[];
 }
 

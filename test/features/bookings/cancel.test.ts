@@ -82,14 +82,9 @@ describe('cancelBooking', () => {
     },
   );
 
-  test.each([
-    ['KAKAOPAY', 0],
-    ['TOSS', 0],
-    ['PORTONE', 0],
-    ['KISPG', 0],
-  ] as const)(
+  test.each(PROVIDERS.map((provider) => [provider] as const))(
     'begun with %s and not agreed to: the place goes back, and the checkout takes no money any more',
-    async (provider, captured) => {
+    async (provider) => {
       const { client, holdId, lessonId } = await heldLesson(app);
       const payment = await begin(client, holdId, provider);
 
@@ -103,7 +98,7 @@ describe('cancelBooking', () => {
         checkout: null,
       });
       expect(await stored(app, holdId)).toEqual([{ hold: 'RELEASED', payment: 'ABANDONED', because: 'GIVEN_UP', ...NO_MONEY }]);
-      expect(app.simulator.payment(uuidIn(payment.id))?.capturedMinor).toBe(captured);
+      expect(app.simulator.payment(uuidIn(payment.id))?.capturedMinor ?? 0).toBe(0);
       expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 0, sold: 0 });
       expect(await app.brokenInvariants()).toEqual([]);
     },

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
-import type { SimulatedProvider } from '../../../src/simulator/simulator.ts';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient, VariablesOf } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
@@ -139,25 +138,42 @@ describe('payments', () => {
       expect(captures(payment.id).filter(({ kind }) => kind === 'CAPTURE')).toHaveLength(1);
       expect(await app.brokenInvariants()).toEqual([]);
     });
+  });
 
-    test('a provider that is down costs the member nothing: the hold is as it was, and another provider works', async () => {
+  test.each([
+    ['KAKAOPAY', 'TOSS'],
+    ['TOSS', 'PORTONE'],
+    ['PORTONE', 'KISPG'],
+  ] as const)(
+    'a provider that is down costs the member nothing: after %s the hold is as it was, and %s works',
+    async (provider, another) => {
       const { client, holdId } = await heldLesson(app);
-      const [before] = await app.query('select state, expires_at, version from hold where id = $1', [uuidIn(holdId)]);
-      const another = PROVIDERS.find((name) => name !== provider && name !== 'KISPG') as SimulatedProvider;
-      const down = { provider, call: 'prepare', fault: 'RESET_BEFORE', times: 10 } as const;
-      if (provider === 'KISPG') return expect(await prepare(client, holdId, { provider })).toMatchObject({ payment: { state: 'PENDING' } });
-      app.simulator.order(down);
+      const hold = () => app.query('select state, expires_at, version from hold where id = $1', [uuidIn(holdId)]);
+      const before = await hold();
+      app.simulator.order({ provider, call: 'prepare', fault: 'RESET_BEFORE', times: 10 });
 
       const refused = await prepare(client, holdId, { provider });
-      const [after] = await app.query('select state, expires_at, version from hold where id = $1', [uuidIn(holdId)]);
+      const after = await hold();
       app.simulator.clearFaults();
-      await payFor(client, holdId, another);
+      await ended(client, await payFor(client, holdId, another));
 
       expect(refused).toMatchObject({ __typename: 'PaymentProviderUnavailableError', code: 'PAYMENT_PROVIDER_UNAVAILABLE' });
       expect(after).toEqual(before);
       expect(await stored(app, holdId)).toEqual([{ ...PAYING, hold: 'CONFIRMED' }, BOOKED]);
-      return expect(await app.brokenInvariants()).toEqual([]);
-    });
+      expect(await app.brokenInvariants()).toEqual([]);
+    },
+  );
+
+  test('KISPG may be down while payment begins: the order reaches it with the browser only', async () => {
+    const { client, holdId } = await heldLesson(app);
+    await app.simulator.goDown();
+
+    const begun = await prepare(client, holdId, { provider: 'KISPG' });
+    await app.simulator.comeUp();
+    await atCheckout(begun.payment);
+
+    expect(begun).toMatchObject({ __typename: 'PreparePaymentSuccess' });
+    expect(await stored(app, holdId)).toEqual([BOOKED]);
   });
 
   test.each([['KAKAOPAY'], ['TOSS'], ['PORTONE']] as const)(

@@ -20,7 +20,7 @@ describe('what is said to a provider', () => {
   const exchangesOf = async (paymentId: string) => {
     const { client } = await app.admin();
     const { exchanges } = await client.run('TestPaymentExchanges', { id: paymentId });
-    return exchanges;
+    return exchanges ?? [];
   };
   const said = async (paymentId: string) => {
     const exchanges = await exchangesOf(paymentId);

@@ -16,8 +16,8 @@ describe('payments of a member', () => {
   /** A member with a payment at each kind of end, in the order they were begun. */
   async function history() {
     const { client, holdId } = await heldLesson(app, { priceMinor: 54_000 });
-    const another = async (lesson: object = {}) =>
-      (await client.run('TestEnroll', { input: { lessonId: await app.lesson(lesson), idempotencyKey: randomUUID() } })).enrollment.id;
+    const another = async () =>
+      (await client.run('TestEnroll', { input: { lessonId: await app.lesson(), idempotencyKey: randomUUID() } })).enrollment.id;
     const paid = await payFor(client, holdId, 'KAKAOPAY');
     const refused = await begin(client, await another());
     await atCheckout(refused, 'refuse');
