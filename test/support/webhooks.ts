@@ -83,3 +83,85 @@ export function permutations<Thing>(things: readonly Thing[]): Thing[][] {
   if (things.length === 0) return [[]];
   return things.flatMap((thing, index) => permutations(things.toSpliced(index, 1)).map((rest) => [thing, ...rest]));
 }
+
+export const SENDERS = ['TOSS', 'PORTONE', 'KISPG'] as const satisfies SimulatedProvider[];
+export type Sender = (typeof SENDERS)[number];
+
+export const PRICE = 80_000;
+/** What a merchant gives back in the console, unless said otherwise. */
+export const PART = 30_000;
+export const BOOKED: Outcome = { hold: 'CONFIRMED', payment: 'APPROVED', captures: 1, keptMinor: PRICE };
+
+/** The simulator sends nothing by itself: each test delivers what it wants, when it wants it. */
+export async function silentApp(): Promise<TestApp> {
+  const app = await testApp();
+  app.simulator.sendsWebhooks = false;
+  return app;
+}
+
+/**
+ * A payment that is booked, and of which a part was given back in the provider's console. `webhook` is about that, `capture` about the money that was taken;
+ * nobody has delivered either yet. KISPG's console cannot be asked, so there `webhook` is about the capture too.
+ */
+export async function booked(app: TestApp, provider: Sender) {
+  const { simulator } = app;
+  const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
+  const { id: paymentId, checkout } = await begin(client, holdId, provider);
+  await atCheckout({ checkout });
+  const capture = simulator.webhooksOf(uuidIn(paymentId)).at(-1)!;
+  if (provider !== 'KISPG') await refundInConsole(simulator, paymentId, PART);
+  const webhook = simulator.webhooksOf(uuidIn(paymentId)).at(-1)!;
+  // PortOne is asked in the middle of an approval.
+  const before = timesAsked(simulator, paymentId);
+  return { client, holdId, paymentId, capture, webhook, asked: () => timesAsked(simulator, paymentId) - before };
+}
+
+/** Its refunds as stored, in the order they were opened. */
+export async function refundsOf(app: TestApp, paymentId: string): Promise<string[]> {
+  const refunds = await app.query<{ line: string }>(
+    "select concat_ws(' ', cause, amount_minor, state) as line from refund where payment_id = $1 order by created_at, id",
+    [uuidIn(paymentId)],
+  );
+  return refunds.map(({ line }) => line);
+}
+
+export const withHeader = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => ({
+  ...webhook,
+  headers: { ...webhook.headers, [name]: value },
+});
+export const withoutHeader = (webhook: SimulatedWebhook, name: string): SimulatedWebhook => ({
+  ...webhook,
+  headers: Object.fromEntries(Object.entries(webhook.headers).filter(([given]) => given !== name)),
+});
+export const withText = (webhook: SimulatedWebhook, body: string): SimulatedWebhook => ({ ...webhook, body });
+export const withJson = (webhook: SimulatedWebhook, change: (event: { data: Record<string, unknown> } & Record<string, unknown>) => object) =>
+  withText(webhook, JSON.stringify(change(JSON.parse(webhook.body))));
+export const withField = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => {
+  const fields = new URLSearchParams(webhook.body);
+  fields.set(name, value);
+  return withText(webhook, fields.toString());
+};
+
+/** Signs as PortOne does, so that only what was changed can be what is wrong with it. */
+export const signed = (app: TestApp, webhook: SimulatedWebhook, { ageMs = 0, secret }: { ageMs?: number; secret?: string } = {}) => {
+  const at = new Date(Date.now() - ageMs);
+  const id = webhook.headers['webhook-id']!;
+  const signature = new Webhook(secret ?? app.simulator.settings.PORTONE.webhookSecret).sign(id, at, webhook.body);
+  const proof = { 'webhook-timestamp': String(Math.floor(at.getTime() / 1_000)), 'webhook-signature': signature };
+  return { ...webhook, headers: { ...webhook.headers, ...proof } };
+};
+
+/** The same event made to be about another order, as right as anybody can make it. */
+export function about(paymentId: string, webhook: SimulatedWebhook, app: TestApp): SimulatedWebhook {
+  const told = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(paymentId)));
+  switch (webhook.provider) {
+    case 'TOSS':
+      return withHeader(told, 'tosspayments-webhook-transmission-id', randomUUID());
+    case 'PORTONE':
+      return signed(app, withHeader(told, 'webhook-id', `whk_${randomUUID()}`));
+    default:
+      // The hash covers neither the order nor the tid.
+      return told;
+  }
+}
+

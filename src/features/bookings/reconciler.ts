@@ -143,10 +143,13 @@ const DUE = `select id from payment where next_look_at <= clock_timestamp() orde
 
 /** Open: we asked for money and do not know what came of it, the customer's time is over and nobody knows either, or money is on its way back. */
 const OPEN = `
-  select p.id, p.provider, p.state, p.next_look_at, p.looks, p.amount_minor, p.currency,
-    case when p.state = 'REFUNDING' then (select created_at from refund r where r.payment_id = p.id and r.state = 'OPEN') else coalesce(p.approving_at, p.pay_by) end as since
-  from payment p
-  where p.state = 'REFUNDING' or p.state = 'PENDING' and p.is_current and (p.approving_at is not null or p.pay_by <= clock_timestamp())`;
+  select id, provider, state, next_look_at, looks, amount_minor, currency, date_trunc('milliseconds', moment) as since -- as cursors carry it
+  from (
+    select p.*,
+      case when p.state = 'REFUNDING' then (select created_at from refund r where r.payment_id = p.id and r.state = 'OPEN')
+        else coalesce(p.approving_at, p.pay_by) end as moment
+    from payment p
+    where p.state = 'REFUNDING' or p.state = 'PENDING' and p.is_current and (p.approving_at is not null or p.pay_by <= clock_timestamp())) o`;
 
 const SUMMARY = `
   select count(*)::int as open, (count(*) filter (where since < clock_timestamp() - make_interval(secs => $1)))::int as overdue, min(since) as since,

@@ -14,6 +14,8 @@ import type { ProviderName } from './payment-provider.ts';
 import { Refund } from './refund.entity.ts';
 
 const LISTED_MAX = 100;
+/** Their bodies may have 64 KiB each. */
+const EXCHANGES_MAX = 20;
 
 /** A payment its reader may see: its member, or an administrator. */
 export async function visiblePayment(context: RequestContext, id: string): Promise<Payment | null> {
@@ -27,7 +29,7 @@ const refundsOf = loaderOf(async (context, paymentIds: readonly string[]) => {
   const refunds = await context.em.find(
     Refund,
     { paymentId: { $in: [...paymentIds] } },
-    { orderBy: { id: 'asc' }, limit: LISTED_MAX * paymentIds.length },
+    { orderBy: { createdAt: 'asc', id: 'asc' }, limit: LISTED_MAX * paymentIds.length },
   );
   return paymentIds.map((id) => refunds.filter((refund) => refund.paymentId === id).slice(0, LISTED_MAX));
 });
@@ -45,7 +47,7 @@ export class PaymentsResolver {
   ) {}
 
   private readonly exchangesOf = loaderOf(async (_context, paymentIds: readonly string[]): Promise<ProviderExchangeType[][]> => {
-    const { rows } = await this.pool.query({ name: 'exchanges_of_payments', text: EXCHANGES, values: [paymentIds, LISTED_MAX] });
+    const { rows } = await this.pool.query({ name: 'exchanges_of_payments', text: EXCHANGES, values: [paymentIds, EXCHANGES_MAX] });
     return paymentIds.map((id) => rows.filter((row) => row.payment_id === id).map((row) => ({ ...row, at: new Date(row.at) })));
   });
 

@@ -298,10 +298,10 @@ describe('cancelBooking', () => {
   });
 
   test.each([
-    ['KAKAOPAY', '-710'],
+    ['KAKAOPAY', '-781'],
     ['TOSS', 'NOT_CANCELABLE_PAYMENT'],
     ['PORTONE', 'REJECT_CARD_COMPANY'],
-    ['KISPG', '2010'],
+    ['KISPG', '2014'],
   ] as const)('a refund that %s refuses leaves the booking as it was, and it can be tried again', async (provider, code) => {
     const { client, holdId, lessonId } = await heldLesson(app);
     const paymentId = await payFor(client, holdId, provider);

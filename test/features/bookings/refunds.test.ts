@@ -359,7 +359,7 @@ describe('refunds', () => {
     });
 
     test('a part there and the rest by us: together no more than was taken', async () => {
-      const { holdId, paymentId } = await booked('TOSS');
+      const { client, holdId, paymentId } = await booked('TOSS');
       await refundedThere('TOSS', paymentId, 30_000);
       await eventually(async () => expect(await stored(app, holdId)).toEqual([{ ...BOOKED, refunded: 30_000 }]));
 
@@ -369,6 +369,7 @@ describe('refunds', () => {
       expect(tooMuch).toMatchObject({ code: 'REFUND_EXCEEDS_PAYMENT', left: { amountMinor: 50_000 } });
       expect(rest).toMatchObject({ refund: { state: 'DONE', amount: { amountMinor: 50_000 } } });
       expect(refundsAtProvider(paymentId)).toEqual([30_000, 50_000]);
+      expect((await client.run('TestPayment', { id: paymentId })).refunds.map(({ cause }) => cause)).toEqual(['AT_PROVIDER', 'GRANTED']);
       expect(await stored(app, holdId)).toEqual([RETURNED]);
     });
   });

@@ -11,37 +11,8 @@ import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } fr
 
 failOnLeaks();
 
-const PRICE = 80_000;
-const PART = 30_000;
-const BOOKED: Outcome = { hold: 'CONFIRMED', payment: 'APPROVED', captures: 1, keptMinor: PRICE };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const SENDERS = ['TOSS', 'PORTONE', 'KISPG'] as const satisfies SimulatedProvider[];
-type Sender = (typeof SENDERS)[number];
-
-/** The simulator sends nothing by itself: each test delivers what it wants, when it wants it. */
-async function silentApp(): Promise<TestApp> {
-  const app = await testApp();
-  app.simulator.sendsWebhooks = false;
-  return app;
-}
-
-/**
- * A payment that is booked, and of which a part was given back in the provider's console. `webhook` is about that, `capture` about the money that was taken;
- * nobody has delivered either yet. KISPG's console cannot be asked, so there `webhook` is about the capture too.
- */
-async function booked(app: TestApp, provider: Sender) {
-  const { simulator } = app;
-  const { client, holdId } = await heldLesson(app, { capacity: 1, priceMinor: PRICE });
-  const { id: paymentId, checkout } = await begin(client, holdId, provider);
-  await atCheckout({ checkout });
-  const capture = simulator.webhooksOf(uuidIn(paymentId)).at(-1)!;
-  if (provider !== 'KISPG') await refundInConsole(simulator, paymentId, PART);
-  const webhook = simulator.webhooksOf(uuidIn(paymentId)).at(-1)!;
-  // PortOne is asked in the middle of an approval.
-  const before = timesAsked(simulator, paymentId);
-  return { client, holdId, paymentId, capture, webhook, asked: () => timesAsked(simulator, paymentId) - before };
-}
 
 /** What our books say went back. */
 async function refundedMinor(app: TestApp, paymentId: string): Promise<number> {
@@ -51,56 +22,8 @@ async function refundedMinor(app: TestApp, paymentId: string): Promise<number> {
   return payment!.refunded;
 }
 
-/** Its refunds as stored, in the order they were opened. */
-async function refundsOf(app: TestApp, paymentId: string): Promise<string[]> {
-  const refunds = await app.query<{ line: string }>(
-    "select concat_ws(' ', cause, amount_minor, state) as line from refund where payment_id = $1 order by created_at, id",
-    [uuidIn(paymentId)],
-  );
-  return refunds.map(({ line }) => line);
-}
-
 const TRANSMITTED_AT = 'tosspayments-webhook-transmission-time';
-const withHeader = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => ({
-  ...webhook,
-  headers: { ...webhook.headers, [name]: value },
-});
-const withoutHeader = (webhook: SimulatedWebhook, name: string): SimulatedWebhook => ({
-  ...webhook,
-  headers: Object.fromEntries(Object.entries(webhook.headers).filter(([given]) => given !== name)),
-});
-const withText = (webhook: SimulatedWebhook, body: string): SimulatedWebhook => ({ ...webhook, body });
-const withJson = (webhook: SimulatedWebhook, change: (event: { data: Record<string, unknown> } & Record<string, unknown>) => object) =>
-  withText(webhook, JSON.stringify(change(JSON.parse(webhook.body))));
-const withField = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => {
-  const fields = new URLSearchParams(webhook.body);
-  fields.set(name, value);
-  return withText(webhook, fields.toString());
-};
 const moment = (ms: number) => new Date(Date.now() + ms).toISOString();
-
-/** Signs as PortOne does, so that only what was changed can be what is wrong with it. */
-const signed = (app: TestApp, webhook: SimulatedWebhook, { ageMs = 0, secret }: { ageMs?: number; secret?: string } = {}) => {
-  const at = new Date(Date.now() - ageMs);
-  const id = webhook.headers['webhook-id']!;
-  const signature = new Webhook(secret ?? app.simulator.settings.PORTONE.webhookSecret).sign(id, at, webhook.body);
-  const proof = { 'webhook-timestamp': String(Math.floor(at.getTime() / 1_000)), 'webhook-signature': signature };
-  return { ...webhook, headers: { ...webhook.headers, ...proof } };
-};
-
-/** The same event made to be about another order, as right as anybody can make it. */
-function about(paymentId: string, webhook: SimulatedWebhook, app: TestApp): SimulatedWebhook {
-  const told = withText(webhook, webhook.body.replaceAll(webhook.orderId, uuidIn(paymentId)));
-  switch (webhook.provider) {
-    case 'TOSS':
-      return withHeader(told, 'tosspayments-webhook-transmission-id', randomUUID());
-    case 'PORTONE':
-      return signed(app, withHeader(told, 'webhook-id', `whk_${randomUUID()}`));
-    default:
-      // The hash covers neither the order nor the tid.
-      return told;
-  }
-}
 
 type Change = (webhook: SimulatedWebhook, app: TestApp) => SimulatedWebhook;
 
@@ -350,153 +273,6 @@ describe('a webhook', () => {
     expect(status).toBe(200);
     expect(timesAsked(app.simulator, paymentId) - before).toBe(provider === 'KISPG' ? 0 : 1);
     expect(await outcomeOf(app, app.simulator, paymentId)).toEqual(BOOKED);
-    expect(await app.brokenInvariants()).toEqual([]);
-  });
-});
-
-describe('a webhook that comes at the wrong moment', () => {
-  let app: TestApp;
-  let simulator: Simulator;
-  beforeAll(async () => {
-    app = await silentApp();
-    simulator = app.simulator;
-  });
-  afterAll(() => app.close());
-
-  /** Slows the next call of this kind down; the function waits until it is there. */
-  const slowed = (provider: Sender, call: CallName, paymentId: string) => {
-    simulator.order({ provider, call, fault: 'LATENCY', milliseconds: 300, orderId: uuidIn(paymentId) });
-    return () => eventually(() => simulator.calls.some(({ fault, orderId }) => fault === 'LATENCY' && orderId === uuidIn(paymentId)));
-  };
-
-  test('while the payment is being asked about: the customer who comes back in that moment is not forgotten', async () => {
-    const { capture } = await booked(app, 'PORTONE');
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
-    const isAsked = slowed('PORTONE', 'find', paymentId);
-    await ring(app, 'PORTONE', about(paymentId, capture, app));
-    await isAsked();
-
-    await atCheckout({ checkout });
-
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
-  });
-
-  test.each([
-    ['that the money was taken is not asked about: our answer says it', 'DONE', 0],
-    ['anything else is asked about after it', 'PARTIAL_CANCELED', 1],
-  ] as const)('while an approval is under way: %s', async (_, says, times) => {
-    const { capture, webhook } = await booked(app, 'TOSS');
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
-    const early = about(paymentId, says === 'DONE' ? capture : webhook, app);
-    expect(eventOf(early)).toBe(says);
-    const isApproving = slowed('TOSS', 'approve', paymentId);
-    const back = atCheckout({ checkout });
-    await isApproving();
-
-    await ring(app, 'TOSS', early);
-    await back;
-
-    await answered(app, paymentId);
-    expect(timesAsked(simulator, paymentId)).toBe(times);
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
-  });
-
-  test('about a refund in the console while one of ours is under way: both are in our books, though our own refund tells nobody', async () => {
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
-    await atCheckout({ checkout });
-    const isRefunding = slowed('TOSS', 'cancel', paymentId);
-    const { client: administrator } = await app.admin();
-    const input = { paymentId, amountMinor: 20_000, cancelsBooking: false, reason: 'Rain', idempotencyKey: randomUUID() };
-    const ours = administrator.run('TestRefundPayment', { input });
-    await isRefunding();
-
-    await refundInConsole(simulator, paymentId, PART);
-    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    await ours;
-
-    await answered(app, paymentId);
-    expect((await refundsOf(app, paymentId)).toSorted()).toEqual(['AT_PROVIDER 30000 DONE', 'GRANTED 20000 DONE']);
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ ...BOOKED, keptMinor: PRICE - 50_000 });
-    await expectBooksToAgree(app, simulator, paymentId);
-    expect(await app.brokenInvariants()).toEqual([]);
-  });
-
-  test('about a refund in the console after a cancellation that kept a part: our books follow, and the place is given back once', async () => {
-    const { client, holdId, lessonId } = await heldLesson(app, { priceMinor: PRICE, cancellation: [{ hoursBefore: 0, percent: 50 }] });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
-    await atCheckout({ checkout });
-    expect((await client.run('TestCancelBooking', { input: { holdId } })).hold).toMatchObject({ state: 'RETURNED' });
-    expect(await outcomeOf(app, simulator, paymentId)).toMatchObject({ payment: 'REFUNDED', keptMinor: PRICE / 2 });
-
-    await refundInConsole(simulator, paymentId, PRICE / 2);
-    await ring(app, 'TOSS', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    await answered(app, paymentId);
-
-    expect(await refundsOf(app, paymentId)).toEqual(['CANCELLED 40000 DONE', 'AT_PROVIDER 40000 DONE']);
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ hold: 'RETURNED', payment: 'REFUNDED', captures: 1, keptMinor: 0 });
-    expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 0, sold: 0 });
-    await expectBooksToAgree(app, simulator, paymentId);
-    expect(await app.brokenInvariants()).toEqual([]);
-  });
-});
-
-describe('a webhook that is the first we hear of money the provider’s page took', () => {
-  let app: TestApp;
-  let simulator: Simulator;
-  beforeAll(async () => {
-    simulator = await Simulator.start({ portoneCapture: 'AT_ONCE' });
-    simulator.sendsWebhooks = false;
-    app = await testApp({ simulator });
-  });
-  afterAll(async () => {
-    await app.close();
-    await simulator.close();
-  });
-
-  test('books it, though the browser never came back', async () => {
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
-    await atCheckout({ checkout }, 'approve', { return: false });
-
-    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    await answered(app, paymentId);
-
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
-    await expectBooksToAgree(app, simulator, paymentId);
-  });
-
-  test('and says that a part went back already: both are booked', async () => {
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
-    await atCheckout({ checkout }, 'approve', { return: false });
-    await refundInConsole(simulator, paymentId, PART);
-
-    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    await answered(app, paymentId);
-
-    expect(await refundsOf(app, paymentId)).toEqual(['AT_PROVIDER 30000 DONE']);
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ ...BOOKED, keptMinor: PRICE - PART });
-    await expectBooksToAgree(app, simulator, paymentId);
-    expect(await app.brokenInvariants()).toEqual([]);
-  });
-
-  test('and says that a part went back already, when the place is gone: the rest goes back', async () => {
-    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE }, { ifPaidLate: 'REFUND' });
-    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
-    await app.query('update payment set pay_by = clock_timestamp(), next_look_at = clock_timestamp() where id = $1', [uuidIn(paymentId)]);
-    await app.app.bookings.reconciler.round();
-    expect(await outcomeOf(app, simulator, paymentId)).toMatchObject({ hold: 'RELEASED', payment: 'ABANDONED' });
-    await atCheckout({ checkout }, 'approve', { return: false });
-    await refundInConsole(simulator, paymentId, PART);
-
-    await ring(app, 'PORTONE', simulator.webhooksOf(uuidIn(paymentId)).at(-1)!);
-    await eventually(async () => expect(await refundsOf(app, paymentId)).toEqual(['AT_PROVIDER 30000 DONE', 'PAID_LATE 50000 DONE']));
-
-    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ hold: 'RELEASED', payment: 'REFUNDED', captures: 1, keptMinor: 0 });
-    await expectBooksToAgree(app, simulator, paymentId);
     expect(await app.brokenInvariants()).toEqual([]);
   });
 });
