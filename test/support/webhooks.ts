@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
 import { request } from 'undici';
 import type { SimulatedProvider, SimulatedWebhook, Simulator } from '../../src/simulator/simulator.ts';
-import { type TestStage, uuidIn } from './app.ts';
+import { type TestApp, type TestStage, testApp, uuidIn } from './app.ts';
+import { atCheckout, begin, heldLesson } from './payments.ts';
+import type { Outcome } from './provider-books.ts';
 import { eventually } from './wait.ts';
 
 /** Sends what a webhook's sender could send to one server, and answers what it hears. */
@@ -134,8 +137,10 @@ export const withoutHeader = (webhook: SimulatedWebhook, name: string): Simulate
   headers: Object.fromEntries(Object.entries(webhook.headers).filter(([given]) => given !== name)),
 });
 export const withText = (webhook: SimulatedWebhook, body: string): SimulatedWebhook => ({ ...webhook, body });
-export const withJson = (webhook: SimulatedWebhook, change: (event: { data: Record<string, unknown> } & Record<string, unknown>) => object) =>
-  withText(webhook, JSON.stringify(change(JSON.parse(webhook.body))));
+export const withJson = (
+  webhook: SimulatedWebhook,
+  change: (event: { data: Record<string, unknown> } & Record<string, unknown>) => object,
+) => withText(webhook, JSON.stringify(change(JSON.parse(webhook.body))));
 export const withField = (webhook: SimulatedWebhook, name: string, value: string): SimulatedWebhook => {
   const fields = new URLSearchParams(webhook.body);
   fields.set(name, value);
@@ -164,4 +169,3 @@ export function about(paymentId: string, webhook: SimulatedWebhook, app: TestApp
       return told;
   }
 }
-

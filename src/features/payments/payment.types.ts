@@ -236,7 +236,7 @@ export class PaymentType {
   @Field(() => [RefundType], { description: 'Its refunds, oldest first, at most 100.' })
   refunds?: RefundType[];
 
-  @Price(5, { size: 20 })
+  @Price(1, { size: 20 })
   @Field(() => [ProviderExchangeType], {
     nullable: true,
     description: 'What was said to the provider, newest first, at most 20. Needs the role ADMIN: null, with an error, for others.',

@@ -1,13 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Webhook } from 'standardwebhooks';
-import { type CallName, type SimulatedProvider, type SimulatedWebhook, Simulator } from '../../../src/simulator/simulator.ts';
+import { type CallName, Simulator } from '../../../src/simulator/simulator.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
-import { expectBooksToAgree, type Outcome, outcomeOf } from '../../support/provider-books.ts';
+import { expectBooksToAgree, outcomeOf } from '../../support/provider-books.ts';
 import { eventually } from '../../support/wait.ts';
-import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } from '../../support/webhooks.ts';
+import {
+  about,
+  answered,
+  BOOKED,
+  booked,
+  eventOf,
+  PART,
+  PRICE,
+  refundInConsole,
+  refundsOf,
+  ring,
+  type Sender,
+  silentApp,
+  timesAsked,
+} from '../../support/webhooks.ts';
 
 failOnLeaks();
 
@@ -157,4 +170,3 @@ describe('a webhook that is the first we hear of money the provider’s page too
     expect(await app.brokenInvariants()).toEqual([]);
   });
 });
-

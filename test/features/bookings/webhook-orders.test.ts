@@ -5,11 +5,10 @@ import { nextMonth, type TestApp, type TestMember, testApp, uuidIn } from '../..
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin } from '../../support/payments.ts';
 import { expectBooksToAgree } from '../../support/provider-books.ts';
-import { answered, eventOf, permutations, refundInConsole } from '../../support/webhooks.ts';
+import { answered, eventOf, PRICE, permutations, refundInConsole } from '../../support/webhooks.ts';
 
 failOnLeaks();
 
-const PRICE = 80_000;
 /** Payments under way at once. */
 const AT_ONCE = 10;
 

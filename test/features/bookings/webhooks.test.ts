@@ -1,13 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Webhook } from 'standardwebhooks';
-import { type CallName, type SimulatedProvider, type SimulatedWebhook, Simulator } from '../../../src/simulator/simulator.ts';
-import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
+import type { SimulatedWebhook } from '../../../src/simulator/simulator.ts';
+import { type TestApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
-import { expectBooksToAgree, type Outcome, outcomeOf } from '../../support/provider-books.ts';
-import { eventually } from '../../support/wait.ts';
-import { answered, eventOf, everythingOf, refundInConsole, ring, timesAsked } from '../../support/webhooks.ts';
+import { outcomeOf } from '../../support/provider-books.ts';
+import {
+  about,
+  answered,
+  BOOKED,
+  booked,
+  eventOf,
+  everythingOf,
+  PART,
+  PRICE,
+  ring,
+  SENDERS,
+  type Sender,
+  signed,
+  silentApp,
+  timesAsked,
+  withField,
+  withHeader,
+  withJson,
+  withoutHeader,
+  withText,
+} from '../../support/webhooks.ts';
 
 failOnLeaks();
 
