@@ -119,10 +119,10 @@ export async function booked(app: TestApp, provider: Sender) {
   return { client, holdId, paymentId, capture, webhook, asked: () => timesAsked(simulator, paymentId) - before };
 }
 
-/** Its refunds as stored, in the order they were opened. */
+/** Its refunds as stored, sorted by their text. */
 export async function refundsOf(app: TestApp, paymentId: string): Promise<string[]> {
   const refunds = await app.query<{ line: string }>(
-    "select concat_ws(' ', cause, amount_minor, state) as line from refund where payment_id = $1 order by created_at, id",
+    "select concat_ws(' ', cause, amount_minor, state) as line from refund where payment_id = $1 order by 1",
     [uuidIn(paymentId)],
   );
   return refunds.map(({ line }) => line);

@@ -71,20 +71,26 @@ describe('with a fee of 5 %', () => {
     const afterPart = await since(before);
     await giveBack(paymentId, 1);
     const afterOne = await since(before);
+    await giveBack(paymentId, 13);
+    const afterLittle = await since(before);
     await giveBack(paymentId, null);
 
-    // Of 23,333 the fee is 1,166; of 23,332 it still is.
+    // Of 23,333 the fee is 1,166, of 23,332 it still is, of 23,319 it is 1,165; of 1 and of 13 alone it would be nothing.
     expect(afterPart).toEqual({ CUSTOMER_DEPOSITS: 0, ORGANIZER_PAYABLE: 22_167, PLATFORM_FEES: 1_166, PROVIDER_CLEARING: -23_333 });
     expect(afterOne).toEqual({ CUSTOMER_DEPOSITS: 0, ORGANIZER_PAYABLE: 22_166, PLATFORM_FEES: 1_166, PROVIDER_CLEARING: -23_332 });
+    expect(afterLittle).toEqual({ CUSTOMER_DEPOSITS: 0, ORGANIZER_PAYABLE: 22_154, PLATFORM_FEES: 1_165, PROVIDER_CLEARING: -23_319 });
     expect((await entries(app, paymentId)).slice(5)).toEqual([
       ['refund', 'ORGANIZER_PAYABLE', -9_500],
       ['refund', 'PLATFORM_FEES', -500],
       ['refund', 'PROVIDER_CLEARING', 10_000],
       ['refund', 'ORGANIZER_PAYABLE', -1],
       ['refund', 'PROVIDER_CLEARING', 1],
-      ['refund', 'ORGANIZER_PAYABLE', -22_166],
-      ['refund', 'PLATFORM_FEES', -1_166],
-      ['refund', 'PROVIDER_CLEARING', 23_332],
+      ['refund', 'ORGANIZER_PAYABLE', -12],
+      ['refund', 'PLATFORM_FEES', -1],
+      ['refund', 'PROVIDER_CLEARING', 13],
+      ['refund', 'ORGANIZER_PAYABLE', -22_154],
+      ['refund', 'PLATFORM_FEES', -1_165],
+      ['refund', 'PROVIDER_CLEARING', 23_319],
     ]);
     expect(await since(before)).toEqual({ CUSTOMER_DEPOSITS: 0, ORGANIZER_PAYABLE: 0, PLATFORM_FEES: 0, PROVIDER_CLEARING: 0 });
     expect(await app.brokenInvariants()).toEqual([]);

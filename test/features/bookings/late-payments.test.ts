@@ -332,6 +332,24 @@ describe('whoever pays late, where the page itself takes the money', () => {
     expect(await app.brokenInvariants()).toEqual([]);
   });
 
+  test('pays the one that was replaced, after giving the other up: it goes back, though the place is free', async () => {
+    const { client, holdId, lessonId } = await heldLesson(app);
+    const replaced = await begin(client, holdId, 'PORTONE');
+    await begin(client, holdId, 'TOSS');
+    await client.run('TestCancelBooking', { input: { holdId } });
+
+    await atCheckout(replaced, 'approve', { return: false });
+    await eventually(async () => (await client.run('TestPayment', { id: replaced.id })).state === 'REFUNDED');
+
+    expect(await client.run('TestPayment', { id: replaced.id })).toMatchObject({ endedBecause: 'REPLACED', lateOutcome: 'REFUND' });
+    expect(moved(replaced.id)).toEqual([
+      ['CAPTURE', 80_000],
+      ['REFUND', 80_000],
+    ]);
+    expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 0, sold: 0 });
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
+
   test('is found without any webhook, when the reconciler looks again', async () => {
     const { client, holdId, lessonId } = await heldLesson(app, { capacity: 1 });
     const payment = await begin(client, holdId, 'PORTONE');
