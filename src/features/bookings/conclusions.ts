@@ -315,8 +315,8 @@ function close(payment: Payment, state: Payment['state'], nextLookAt: Date | nul
   payment.changedAt = new Date();
   if (state !== 'REFUSED') payment.refusalCode = null;
   payment.busyUntil = null;
-  // What the customer brought was for one approval.
-  payment.customerAuthorization = null;
+  // What the customer brought was for one approval; of a refused one it is needed again when money shows up where nobody can be asked.
+  if (state !== 'REFUSED') payment.customerAuthorization = null;
 }
 
 const REASONS = {

@@ -371,6 +371,35 @@ describe('payments', () => {
       expect(await stored(app, holdId)).toEqual([{ ...PAYING, payment: 'REFUSED', because: 'INVALID_REQUEST' }, PAYING]);
     });
 
+    test('the first that applies, where several do', async () => {
+      const { TOSS } = app.simulator.settings;
+      await using small = await testApp({ providers: { TOSS }, simulator: app.simulator });
+      const { client, holdId } = await heldLesson(small);
+      const stranger = await small.member();
+      const idempotencyKey = randomUUID();
+      const wrong = { returnTo: 'https://evil.example/', provider: 'KAKAOPAY', idempotencyKey } as const;
+      await prepare(client, holdId, { idempotencyKey });
+      await client.run('TestCancelBooking', { input: { holdId } });
+      const expired = await client.run('TestEnroll', { input: { lessonId: await small.lesson(), idempotencyKey: randomUUID() } });
+      await small.expire(expired.enrollment.id);
+
+      const answers = [
+        await prepare(stranger.client, holdId, wrong),
+        await prepare(client, holdId, wrong),
+        await prepare(client, holdId, { ...wrong, returnTo: null }),
+        await prepare(client, expired.enrollment.id, { provider: 'KAKAOPAY' }),
+        await prepare(client, holdId, { provider: 'KAKAOPAY' }),
+      ];
+
+      expect(answers.map(({ code }) => code)).toEqual([
+        'HOLD_NOT_FOUND',
+        'RETURN_ADDRESS_NOT_ALLOWED',
+        'IDEMPOTENCY_KEY_REUSED',
+        'HOLD_EXPIRED',
+        'HOLD_NOT_OPEN',
+      ]);
+    });
+
     test('in Korean to whom asks in Korean, with the same codes', async () => {
       const { client, holdId } = await heldLesson(app);
       await payFor(client, holdId);

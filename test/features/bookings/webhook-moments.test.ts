@@ -73,6 +73,22 @@ describe('a webhook that comes at the wrong moment', () => {
     expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
   });
 
+  test('that money was taken, where nobody can be asked and the approval was given up: it is taken back once more', async () => {
+    const { capture } = await booked(app, 'KISPG');
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'KISPG');
+    simulator.order({ provider: 'KISPG', call: 'approve', fault: 'HANG_BEFORE', orderId: uuidIn(paymentId) });
+    await atCheckout({ checkout });
+    const takenBack = () => simulator.calls.filter(({ call, orderId }) => call === 'cancel' && orderId === uuidIn(paymentId)).length;
+    await eventually(() => takenBack() === 1);
+
+    await ring(app, 'KISPG', about(paymentId, capture, app));
+
+    await eventually(() => takenBack() === 2);
+    await eventually(async () => (await client.run('TestPayment', { id: paymentId })).state === 'REFUSED');
+    expect(app.logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
+  });
+
   test('about a refund in the console while one of ours is under way: both are in our books, though our own refund tells nobody', async () => {
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
     const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
