@@ -43,6 +43,25 @@ export class PaymentProviderUnavailableError extends Refusal {
   }
 }
 
+@ObjectType('TooManyPaymentsError', {
+  implements: Refusal,
+  description: 'So many payments have been begun for this hold that no more are. The hold, and the payment begun last, are as they were.',
+})
+export class TooManyPaymentsError extends Refusal {
+  readonly code = 'TOO_MANY_PAYMENTS';
+  constructor(max: number) {
+    super();
+    this.max = max;
+  }
+  @Field(() => Int, { description: 'How many payments may be begun for one hold.' })
+  readonly max: number;
+  text(locale: Locale) {
+    return locale === 'ko'
+      ? `한 신청에 대해 결제는 ${this.max}번까지만 시작할 수 있습니다. 마지막으로 시작한 결제를 완료하거나 신청을 취소해 주세요.`
+      : `At most ${this.max} payments can be begun for one hold. Finish the one you began last, or cancel the hold.`;
+  }
+}
+
 @ObjectType('ReturnAddressNotAllowedError', {
   implements: Refusal,
   description: 'The address to return to is not of an origin that this server allows. Nothing was begun.',

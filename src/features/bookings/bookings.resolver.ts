@@ -47,6 +47,7 @@ import {
   ReconciliationNotNeededError,
   RefundExceedsPaymentError,
   ReturnAddressNotAllowedError,
+  TooManyPaymentsError,
 } from './bookings.errors.ts';
 import type { BookingsService } from './bookings.service.ts';
 import type { BookingState } from './live-bookings.ts';
@@ -173,7 +174,7 @@ const PreparePaymentResult = createUnionType({
   name: 'PreparePaymentResult',
   description:
     'The payment, or why there is none. The first that applies is answered, in this order: HoldNotFoundError, ReturnAddressNotAllowedError, ' +
-    'IdempotencyKeyReusedError, HoldExpiredError, HoldNotOpenError, PaymentProviderUnavailableError, PaymentRefusedError.',
+    'IdempotencyKeyReusedError, HoldExpiredError, HoldNotOpenError, TooManyPaymentsError, PaymentProviderUnavailableError, PaymentRefusedError.',
   types: () =>
     [
       PreparePaymentSuccess,
@@ -182,6 +183,7 @@ const PreparePaymentResult = createUnionType({
       IdempotencyKeyReusedError,
       HoldExpiredError,
       HoldNotOpenError,
+      TooManyPaymentsError,
       PaymentProviderUnavailableError,
       PaymentRefusedError,
     ] as const,

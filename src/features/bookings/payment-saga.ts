@@ -264,7 +264,7 @@ export class PaymentSaga {
       case 'VOID': {
         const voided = (await provider.void?.(order, payment.customerAuthorization ?? {})) ?? UNASKABLE;
         this.parts.reached('void-answered');
-        return this.conclude(payment, (em, locked) => this.afterVoiding(em, locked, voided));
+        return this.conclude(payment, (em, locked) => this.afterVoiding(em, locked, voided, payment.rings));
       }
       case 'REFUND': {
         if (!refund) throw new Error(`Payment ${payment.id} has no open refund to send.`);
@@ -431,12 +431,17 @@ export class PaymentSaga {
     }
   }
 
-  private async afterVoiding(em: EntityManager, { payment, now }: Locked, voided: Voided) {
+  private async afterVoiding(em: EntityManager, { payment, now }: Locked, voided: Voided, rings: number) {
+    if (voided.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, rings);
     switch (voided.outcome) {
       case 'VOIDED':
         return ended(await this.parts.conclusions.voided(em, payment));
       case 'NONE':
-        if (payment.state !== 'PENDING') return nothing(false);
+        if (payment.state !== 'PENDING') {
+          // Nothing was taken for what ended without money: otherwise it would be voided again whenever the lease ran out.
+          this.parts.conclusions.lookAgainLate(payment, now);
+          return nothing(false);
+        }
         return ended(await this.parts.conclusions.refused(em, payment, NOT_APPROVED));
       case 'UNKNOWN':
         this.pause(payment, now);

@@ -7,7 +7,12 @@ import { Refusal } from '../../platform/refusal.ts';
 import { HoldExpiredError, HoldNotFoundError, HoldNotOpenError, type Product } from '../holds/index.ts';
 import { Payment, type PaymentProvider, type ProviderName } from '../payments/index.ts';
 import { type BookedHold, bookedHold } from './booked-hold.ts';
-import { PaymentProviderUnavailableError, PaymentRefusedError, ReturnAddressNotAllowedError } from './bookings.errors.ts';
+import {
+  PaymentProviderUnavailableError,
+  PaymentRefusedError,
+  ReturnAddressNotAllowedError,
+  TooManyPaymentsError,
+} from './bookings.errors.ts';
 import type { Conclusions, FollowUp, Told } from './conclusions.ts';
 import { after, lockPayment, type PaymentSaga } from './payment-saga.ts';
 import type { ReachWaypoint } from './waypoints.ts';
@@ -34,6 +39,8 @@ export interface PrepareParts {
   reached: ReachWaypoint;
 }
 
+/** More than any patient customer begins for one hold; each is a call of a provider and a row for ever. */
+const PAYMENTS_MAX = 20;
 /** How long an opened payment may wait for its provider before it is forgotten; its hold has not been touched. */
 const PREPARING_SECONDS = 120;
 
@@ -63,6 +70,7 @@ export class PreparePayment {
     if (known && (known.checkout || known.state !== 'PENDING'))
       return known.state === 'REFUSED' && !known.checkout ? new PaymentRefusedError(known.refusalCode ?? '') : known;
     if (hold.state !== 'HELD' && hold.state !== 'PAYING') return refusalOf(hold.state);
+    if (!known && hold.payments >= PAYMENTS_MAX) return new TooManyPaymentsError(PAYMENTS_MAX);
     if (hold.amountMinor === 0) return this.bookFree(request, hold);
     if (!provider) return new PaymentProviderUnavailableError(request.provider);
 

@@ -4,6 +4,7 @@ import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/a
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
+import { eventually } from '../../support/wait.ts';
 import { balances, stored, unpaid } from './stored.ts';
 
 failOnLeaks();
@@ -332,11 +333,13 @@ describe('cancelBooking', () => {
     const answers = [await cancel(client, holdId), await cancel(client, holdId)];
     const meanwhile = await client.run('TestPayment', { id: paymentId });
     app.simulator.clearFaults();
-    await admin.run('TestReconcilePayment', { paymentId });
+    await eventually(async () => {
+      await admin.run('TestReconcilePayment', { paymentId });
+      return (await client.run('TestPayment', { id: paymentId })).state === 'REFUNDED';
+    });
 
     expect(answers.map(({ hold }) => hold.state)).toEqual(['CONFIRMED', 'CONFIRMED']);
     expect(meanwhile).toMatchObject({ state: 'REFUNDING', refunds: [{ state: 'OPEN' }] });
-    await ended(client, paymentId);
     expect(await stored(app, holdId)).toEqual([RETURNED]);
     expect(moved(paymentId)).toEqual([
       ['CAPTURE', 80_000],

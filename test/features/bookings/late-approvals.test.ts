@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, heldLesson } from '../../support/payments.ts';
@@ -10,11 +10,6 @@ import { stored } from './stored.ts';
 failOnLeaks();
 
 let app: TestApp;
-beforeAll(async () => {
-  app = await testApp({ environment: { PAYMENT_ANSWER_TIMEOUT_MS: '500' } });
-});
-afterAll(() => app.close());
-
 const calls = (paymentId: string) => app.simulator.calls.filter(({ orderId }) => orderId === uuidIn(paymentId)).map(({ call }) => call);
 
 const dueOf = async (paymentId: string) =>
@@ -27,42 +22,51 @@ const dueOf = async (paymentId: string) =>
 
 const AT_REST = { nextLookAt: null, busyUntil: null, unanswered: 0 };
 
-test('an approval that was voided in vain, and is carried out after all, is voided when the provider tells of it', async () => {
-  const { client, holdId } = await heldLesson(app, { priceMinor: 50_000 });
-  const payment = await begin(client, holdId, 'KISPG');
-  const orderId = uuidIn(payment.id);
-  app.simulator.order({ provider: 'KISPG', call: 'approve', fault: 'LATENCY', milliseconds: 2_000, orderId });
-  app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'REFUSE', code: '2012', orderId });
+describe('where nothing can be asked', () => {
+  beforeAll(async () => {
+    app = await testApp({ environment: { PAYMENT_ANSWER_TIMEOUT_MS: '500' } });
+  });
+  afterAll(() => app.close());
 
-  await atCheckout(payment);
-  const given = await stored(app, holdId);
-  await eventually(() => app.simulator.payment(orderId)?.refundedMinor === 50_000, { withinMs: 10_000 });
+  test('an approval that was voided in vain, and is carried out after all, is voided when the provider tells of it', async () => {
+    const { client, holdId } = await heldLesson(app, { priceMinor: 50_000 });
+    const payment = await begin(client, holdId, 'KISPG');
+    const orderId = uuidIn(payment.id);
+    app.simulator.order({ provider: 'KISPG', call: 'approve', fault: 'LATENCY', milliseconds: 2_000, orderId });
+    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'REFUSE', code: '2012', orderId });
 
-  expect(given).toEqual([{ hold: 'RELEASED', payment: 'REFUSED', because: 'NOT_APPROVED', captured: 0, refunded: 0 }]);
-  await eventually(async () => (await stored(app, holdId))[0]?.payment === 'REFUNDED');
-  expect(await stored(app, holdId)).toEqual([{ hold: 'RELEASED', payment: 'REFUNDED', because: null, captured: 50_000, refunded: 50_000 }]);
-  expect(app.simulator.payment(orderId)?.entries.map(({ kind, amountMinor }) => [kind, amountMinor])).toEqual([
-    ['CAPTURE', 50_000],
-    ['REFUND', 50_000],
-  ]);
-  expect(await app.brokenInvariants()).toEqual([]);
-});
+    await atCheckout(payment);
+    const given = await stored(app, holdId);
+    await eventually(() => app.simulator.payment(orderId)?.refundedMinor === 50_000, { withinMs: 10_000 });
 
-test('a notification about a refused approval is answered by one void that finds nothing, and no more', async () => {
-  const { client, holdId } = await heldLesson(app);
-  const payment = await begin(client, holdId, 'KISPG');
-  const orderId = uuidIn(payment.id);
-  app.simulator.order({ provider: 'KISPG', call: 'approve', fault: 'REFUSE', code: '3095', orderId });
-  await atCheckout(payment);
+    expect(given).toEqual([{ hold: 'RELEASED', payment: 'REFUSED', because: 'NOT_APPROVED', captured: 0, refunded: 0 }]);
+    await eventually(async () => (await stored(app, holdId))[0]?.payment === 'REFUNDED');
+    expect(await stored(app, holdId)).toEqual([
+      { hold: 'RELEASED', payment: 'REFUNDED', because: null, captured: 50_000, refunded: 50_000 },
+    ]);
+    expect(app.simulator.payment(orderId)?.entries.map(({ kind, amountMinor }) => [kind, amountMinor])).toEqual([
+      ['CAPTURE', 50_000],
+      ['REFUND', 50_000],
+    ]);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
 
-  const rung = await ring(app, 'KISPG', notification(orderId));
+  test('a notification about a refused approval is answered by one void that finds nothing, and no more', async () => {
+    const { client, holdId } = await heldLesson(app);
+    const payment = await begin(client, holdId, 'KISPG');
+    const orderId = uuidIn(payment.id);
+    app.simulator.order({ provider: 'KISPG', call: 'approve', fault: 'REFUSE', code: '3095', orderId });
+    await atCheckout(payment);
 
-  await eventually(async () => (await dueOf(payment.id))?.unanswered === 0);
-  expect(rung.status).toBe(200);
-  expect(calls(payment.id).slice(-2)).toEqual(['approve', 'cancel']);
-  expect(await dueOf(payment.id)).toEqual(AT_REST);
-  expect(await stored(app, holdId)).toEqual([{ hold: 'RELEASED', payment: 'REFUSED', because: '3095', captured: 0, refunded: 0 }]);
-  expect(await app.brokenInvariants()).toEqual([]);
+    const rung = await ring(app, 'KISPG', notification(orderId));
+
+    await eventually(async () => (await dueOf(payment.id))?.unanswered === 0);
+    expect(rung.status).toBe(200);
+    expect(calls(payment.id).slice(-2)).toEqual(['approve', 'cancel']);
+    expect(await dueOf(payment.id)).toEqual(AT_REST);
+    expect(await stored(app, holdId)).toEqual([{ hold: 'RELEASED', payment: 'REFUSED', because: '3095', captured: 0, refunded: 0 }]);
+    expect(await app.brokenInvariants()).toEqual([]);
+  });
 });
 
 /** What KISPG would send about an order: its hash covers merchant, date and amount. */

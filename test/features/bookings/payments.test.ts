@@ -248,7 +248,9 @@ describe('payments', () => {
 
     test('the same lesson can be claimed and paid again', async () => {
       const { client, holdId, lessonId } = await heldLesson(app);
-      await atCheckout(await begin(client, holdId), 'refuse');
+      const refused = await begin(client, holdId);
+      await atCheckout(refused, 'refuse');
+      await ended(client, refused.id);
 
       const again = await client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
       await payFor(client, again.enrollment.id, 'KAKAOPAY');

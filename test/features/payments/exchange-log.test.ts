@@ -165,18 +165,18 @@ describe('what is said to a provider', () => {
     expect((await said(payment.id)).map(([operation]) => operation)).toEqual(['PREPARE']);
   });
 
-  test('shows at most the hundred newest of a payment', async () => {
+  test('shows at most the twenty newest of a payment', async () => {
     const { client, holdId } = await heldLesson(app);
     const paymentId = await payFor(client, holdId, 'KAKAOPAY');
     await app.query(
       `insert into provider_exchange (payment_id, provider, operation, request, outcome, latency_ms)
-       select $1, 'KAKAOPAY', 'FIND', 'number ' || n, 'DONE', 1 from generate_series(1, 150) n`,
+       select $1, 'KAKAOPAY', 'FIND', 'number ' || n, 'DONE', 1 from generate_series(1, 30) n`,
       [uuidIn(paymentId)],
     );
 
     const exchanges = await exchangesOf(paymentId);
 
-    expect(exchanges.map(({ request }) => request)).toEqual(Array.from({ length: 100 }, (_, index) => `number ${150 - index}`));
+    expect(exchanges.map(({ request }) => request)).toEqual(Array.from({ length: 20 }, (_, index) => `number ${30 - index}`));
   });
 
   describe('as it is written', () => {
