@@ -354,6 +354,11 @@ export class PaymentSaga {
   private async afterFinding(em: EntityManager, { payment, now, rescue }: Concluding, found: Found, rings: number) {
     if (found.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, rings);
     if (found.outcome === 'UNKNOWN') {
+      // The customer came back while we asked: there is something better to do than to ask again.
+      if (payment.state === 'PENDING' && payment.customerAuthorization && !payment.approvingAt) {
+        payment.nextLookAt = now;
+        return nothing(true);
+      }
       this.pause(payment, now);
       // Where no money moves without us and none was asked for, the place need not wait for an answer.
       const couldMove =
