@@ -77,7 +77,7 @@ export class CancelBooking {
     this.parts.tell(result.told);
     if (result.told.goesOn && result.payment) {
       this.parts.reached('refund-opened');
-      await this.parts.saga.advance(result.payment.id);
+      await this.parts.saga.advance(result.payment.id, { hasOpened: true });
     }
     return (await holdsByIds(this.parts.database.pool, [holdId]))[0] ?? new HoldNotFoundError();
   }

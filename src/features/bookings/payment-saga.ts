@@ -51,6 +51,8 @@ export interface Occasion {
   isRescuable?: boolean;
   /** The customer declined at a provider that cannot be asked. */
   declined?: string;
+  /** The caller has just opened a refund. */
+  hasOpened?: boolean;
 }
 
 /** More steps than any payment needs in one go: approve, find, approve again, find, refund, find. */
@@ -84,7 +86,7 @@ export class PaymentSaga {
   async advance(paymentId: string, occasion: Occasion = {}): Promise<Payment> {
     const other = this.underWay.get(paymentId);
     if (other !== undefined) {
-      const bringsNothing = !occasion.isAsked && !occasion.authorization && !occasion.declined;
+      const bringsNothing = !occasion.isAsked && !occasion.authorization && !occasion.declined && !occasion.hasOpened;
       if (bringsNothing) return other;
       // Whoever is at it knows nothing of this: it comes next, also when the other failed, whose caller is told.
       await other.catch(() => undefined);
@@ -372,6 +374,11 @@ export class PaymentSaga {
         return this.afterFindingPending(em, { payment, now, rescue }, found);
       case 'REFUNDING': {
         const refund = await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' });
+        // It was opened while we asked about something else: it is sent now.
+        if (!refund.sentAt) {
+          payment.nextLookAt = now;
+          return nothing(true);
+        }
         if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor) {
           const told = await this.parts.conclusions.refunded(em, payment, refund);
           // More than ours: somebody gave the rest back in the provider's console.

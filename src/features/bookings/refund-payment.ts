@@ -65,7 +65,7 @@ export class RefundPayment {
     );
     if (refundId instanceof Refusal) return refundId;
     this.parts.reached('refund-opened');
-    await this.parts.saga.advance(paymentId);
+    await this.parts.saga.advance(paymentId, { hasOpened: true });
     return this.parts.database.fork().findOneOrFail(Refund, { id: refundId });
   }
 

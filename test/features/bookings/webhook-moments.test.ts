@@ -73,6 +73,23 @@ describe('a webhook that comes at the wrong moment', () => {
     expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
   });
 
+  test('just before a refund is granted: the refund is sent when that has been asked about, and its answer says so', async () => {
+    const { webhook } = await booked(app, 'TOSS');
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'TOSS');
+    await atCheckout({ checkout });
+    const isAsked = slowed('TOSS', 'find', paymentId);
+    await ring(app, 'TOSS', about(paymentId, webhook, app));
+    await isAsked();
+
+    const { refund } = await (await app.admin()).client.run('TestRefundPayment', {
+      input: { paymentId, amountMinor: 5_000, reason: 'The water was cold', idempotencyKey: randomUUID() },
+    });
+
+    expect(refund).toMatchObject({ state: 'DONE' });
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual({ ...BOOKED, keptMinor: PRICE - 5_000 });
+  });
+
   test('that money was taken, where nobody can be asked and the approval was given up: it is taken back once more', async () => {
     const { capture } = await booked(app, 'KISPG');
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
