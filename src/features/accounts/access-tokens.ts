@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { createSigner, createVerifier } from 'fast-jwt';
+import { isUuid } from '../../platform/uuid.ts';
 
 export interface AccessClaims {
   memberId: string;
@@ -11,7 +12,6 @@ const ISSUER = 'lastseat';
 const TYPE = 'access';
 /** Ours have some 290 characters; what is longer is not worth a signature check. */
 const CHARACTERS_MAX = 1_024;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Signs and verifies access tokens: JWT, HS256 only. Verification is synchronous, because it happens once per request.
@@ -59,5 +59,3 @@ export class AccessTokens {
     return { memberId: sub, sessionId: sid, expiresAt: new Date(exp * 1_000) };
   }
 }
-
-const isUuid = (value: unknown): value is string => typeof value === 'string' && UUID.test(value);

@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { toNodeId } from '../../platform/graphql/node-ids.ts';
+import { isUuid } from '../../platform/uuid.ts';
 import type { Payment, PaymentOrder, ReturnKind } from '../payments/index.ts';
 import { paymentPage } from './payment-page.ts';
 import type { PaymentSaga } from './payment-saga.ts';
@@ -13,7 +14,6 @@ const BODY_BYTES_MAX = 64 * 1024;
 const BROWSER_WAITS_MS = 8_000;
 
 const RETURN_KINDS: readonly ReturnKind[] = ['paid', 'cancelled', 'failed'];
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The addresses a customer comes back to. Their token lets nobody else pretend to: whoever has only the id of a payment cannot make one. */
 export class ReturnAddresses {
@@ -82,7 +82,7 @@ export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks,
       handler: async (request, reply) => {
         const { id, token } = request.params;
         const kind = RETURN_KINDS.find((known) => known === request.params.kind);
-        if (!kind || !UUID.test(id) || !addresses.isGenuine(id, token)) return notFound(reply);
+        if (!kind || !isUuid(id) || !addresses.isGenuine(id, token)) return notFound(reply);
         const returned = saga.returned(id, {
           kind,
           query: textsOf(request.query as Record<string, unknown>),
@@ -102,7 +102,7 @@ export function registerBookingsHttp(fastify: FastifyInstance, { saga, webhooks,
 
     scope.get<{ Params: { id: string; token: string } }>('/payments/:id/:token', async (request, reply) => {
       const { id, token } = request.params;
-      if (!UUID.test(id) || !addresses.isGenuine(id, token)) return notFound(reply);
+      if (!isUuid(id) || !addresses.isGenuine(id, token)) return notFound(reply);
       const payment = await saga.find(id);
       if (!payment) return notFound(reply);
       if (payment.returnTo) return reply.redirect(withPayment(payment), 303);

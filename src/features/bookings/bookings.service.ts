@@ -18,6 +18,7 @@ import type { ReachWaypoint } from './waypoints.ts';
 import { Webhooks } from './webhooks.ts';
 
 export interface BookingsOptions {
+  /** How long a customer has to pay, from the moment the deadline of the hold stops. */
   paymentSeconds: number;
   callSeconds: number;
   lookAgainSeconds: number;
@@ -62,16 +63,13 @@ export class BookingsService {
     const books = new Books(options.feeBasisPoints);
     const conclusions = new Conclusions({ database, inventory, providers, products, books, followUps });
     const returnUrlsOf = (paymentId: string) => this.addresses.of(paymentId);
-    this.saga = new PaymentSaga(
-      { database, inventory, providers, conclusions, returnUrlsOf, tell: this.news.tell, reached, logger },
-      options,
-    );
     const tell = ({ pools, holdIds }: Told) => {
       inventory.tell(pools);
       this.news.tell(holdIds);
     };
+    this.saga = new PaymentSaga({ database, providers, conclusions, returnUrlsOf, tell, reached, logger }, options);
     const { saga } = this;
-    this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, followUps, tell, reached }, options);
+    this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, tell, reached }, options);
     this.cancelling = new CancelBooking({ database, inventory, saga, conclusions, tell, reached });
     this.refunding = new RefundPayment({ database, saga, conclusions, reached });
     this.reconciler = new Reconciler(

@@ -8,6 +8,7 @@ import type { Payment } from '../payments/index.ts';
 import { bookedHold } from './booked-hold.ts';
 import { CancellationClosedError } from './bookings.errors.ts';
 import type { Conclusions, Told } from './conclusions.ts';
+import { isUnderWay } from './next-step.ts';
 import type { PaymentSaga } from './payment-saga.ts';
 import { lockCurrent, refusalOf } from './prepare-payment.ts';
 import type { ReachWaypoint } from './waypoints.ts';
@@ -47,8 +48,7 @@ export class CancelBooking {
         const now = payment.readAt;
         switch (payment.state) {
           case 'PENDING': {
-            const isUnderWay = payment.customerAuthorization || payment.approvingAt || (payment.busyUntil && payment.busyUntil > now);
-            if (isUnderWay) return new HoldNotOpenError('PAYING');
+            if (isUnderWay(payment, now)) return new HoldNotOpenError('PAYING');
             return { told: await this.parts.conclusions.abandoned(em, payment, 'GIVEN_UP'), payment };
           }
           case 'APPROVED': {

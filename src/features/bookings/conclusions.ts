@@ -109,6 +109,16 @@ export class Conclusions {
     return this.letGo(em, payment);
   }
 
+  /** The member begins another payment of the same hold, which stays as it is and is that one's. */
+  async replaced(em: EntityManager, payment: Payment): Promise<void> {
+    payment.endedBecause = 'REPLACED';
+    payment.isCurrent = false;
+    close(payment, 'ABANDONED');
+    this.lookAgainLate(payment, payment.changedAt);
+    await em.flush();
+    await touchHold(em, payment.holdId);
+  }
+
   /** An approval whose answer was lost has been taken back at the provider. Both movements go into our books, as they are in the provider's. */
   async voided(em: EntityManager, payment: Payment): Promise<Told> {
     if (payment.capturedMinor > 0) return unchanged();
@@ -202,13 +212,16 @@ export class Conclusions {
     return false;
   }
 
-  /** The hold of the current payment is confirmed. Its pool is hot in a rush, so it is locked late; the ledger comes after it, as everywhere. */
-  private async book(em: EntityManager, payment: Payment, touched: PoolRow[]): Promise<Told> {
+  /**
+   * The hold of the current payment is confirmed: what was captured is booked, or there was nothing to pay. Its pool is hot in a rush, so it is locked late; the
+   * ledger comes after it, as everywhere.
+   */
+  async book(em: EntityManager, payment: Payment, touched: PoolRow[] = []): Promise<Told> {
     close(payment, 'APPROVED');
     await em.flush();
     const moved = await this.parts.inventory.move(em, 'confirm', payment.holdId, null);
     if (moved.outcome !== 'MOVED') throw new Error(`Hold ${payment.holdId} is ${moved.outcome} while its payment was captured.`);
-    await this.post(em, [this.parts.books.captured(payment), this.parts.books.booked(payment)]);
+    if (payment.capturedMinor > 0) await this.post(em, [this.parts.books.captured(payment), this.parts.books.booked(payment)]);
     for (const followUp of this.parts.followUps)
       await followUp(em, { holdId: payment.holdId, paymentId: payment.id, memberId: payment.memberId });
     return { pools: [...touched, ...moved.pools], holdIds: holdsOf(payment) };

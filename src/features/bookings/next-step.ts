@@ -13,9 +13,16 @@ export interface Situation {
   now: Date;
 }
 
+/** Somebody is asking the provider about it, for as long as a call can take. */
+export const isBusy = ({ busyUntil }: Payment, now: Date): boolean => busyUntil != null && busyUntil > now;
+
+/** The customer has agreed, or the provider is being asked: it can neither be given up nor replaced now. */
+export const isUnderWay = (payment: Payment, now: Date): boolean =>
+  payment.customerAuthorization != null || payment.approvingAt != null || isBusy(payment, now);
+
 /** What is left to do for a payment at this moment, or null. It looks at what is stored and at nothing else, so any process comes to the same. */
 export function nextStep({ payment, refund, capabilities, isAsked, now }: Situation): Step | null {
-  if (payment.busyUntil && payment.busyUntil > now) return null;
+  if (isBusy(payment, now)) return null;
   if (!payment.provider) return null;
   const isDue = payment.nextLookAt != null && payment.nextLookAt <= now;
   switch (payment.state) {

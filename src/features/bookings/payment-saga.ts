@@ -1,6 +1,5 @@
 import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
-import type { Inventory } from '../../inventory/inventory.ts';
 import type { Database } from '../../platform/database/database.ts';
 import {
   type Approved,
@@ -16,12 +15,10 @@ import {
   type Voided,
 } from '../payments/index.ts';
 import { type Conclusions, type RescuePlan, RescuePlanMissingError, type Told } from './conclusions.ts';
-import { isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
+import { isBusy, isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
 export interface SagaOptions {
-  /** How long a customer has to pay, from the moment the deadline of the hold stops. */
-  paymentSeconds: number;
   /** How long one call of a provider can take at most: so long nobody else asks for the same payment. */
   callSeconds: number;
   /** The pause after the first answer that says nothing; each further one is twice as long, up to 5 minutes. */
@@ -30,13 +27,12 @@ export interface SagaOptions {
 
 export interface SagaParts {
   database: Database;
-  inventory: Inventory;
   providers: ReadonlyMap<ProviderName, PaymentProvider>;
   conclusions: Conclusions;
   /** The addresses the provider sends the browser to. */
   returnUrlsOf(paymentId: string): PaymentOrder['returnUrls'];
-  /** Tells the watchers of these holds, after a commit. */
-  tell(holdIds: readonly string[]): void;
+  /** Tells the watchers what changed, after a commit. */
+  tell(told: Told): void;
   reached: ReachWaypoint;
   logger: Logger;
 }
@@ -201,10 +197,10 @@ export class PaymentSaga {
         }
         const { capabilities } = this.providerOf(payment);
         if (occasion.authorization) acceptAuthorization(payment, occasion.authorization, occasion.isRescuable ?? false, now);
-        const isBusy = payment.busyUntil != null && payment.busyUntil > now;
+        const isTaken = isBusy(payment, now);
         // Another node is asking, perhaps since before what we were called for: it asks again, as after a webhook.
-        if (isBusy && occasion.isAsked) payment.rings += 1;
-        if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isBusy)
+        if (isTaken && occasion.isAsked) payment.rings += 1;
+        if (occasion.declined && payment.state === 'PENDING' && payment.isCurrent && !payment.approvingAt && !isTaken)
           return { payment, taken: null, told: await this.parts.conclusions.refused(em, payment, occasion.declined) };
 
         const refund = payment.state === 'REFUNDING' ? await em.findOneOrFail(Refund, { paymentId, state: 'OPEN' }) : null;
@@ -217,7 +213,7 @@ export class PaymentSaga {
         });
         if (step === null) {
           // Nothing is left that we could do: an open refund nobody can ask about waits for an operator, and is not looked at in vain.
-          if (payment.nextLookAt && payment.nextLookAt <= now && !isBusy) {
+          if (payment.nextLookAt && payment.nextLookAt <= now && !isTaken) {
             payment.ringsAnswered = payment.rings;
             payment.nextLookAt =
               refund && !isRepeatable(payment, refund, capabilities)
@@ -243,7 +239,7 @@ export class PaymentSaga {
       },
       { name: 'take-payment-step' },
     );
-    this.tell(taken.told);
+    if (taken.told) this.parts.tell(taken.told);
     return taken;
   }
 
@@ -287,8 +283,7 @@ export class PaymentSaga {
   /** Whether a refund was sent, has no answer, and can neither be asked about nor sent again: only a person can say what became of it. */
   isStranded(payment: Payment, refund: Refund, now: Date): boolean {
     const { capabilities } = this.providerOf(payment);
-    const isBusy = payment.busyUntil != null && payment.busyUntil > now;
-    return refund.sentAt != null && !isBusy && !capabilities.statusQuery && !isRepeatable(payment, refund, capabilities);
+    return refund.sentAt != null && !isBusy(payment, now) && !capabilities.statusQuery && !isRepeatable(payment, refund, capabilities);
   }
 
   private async conclude(
@@ -323,7 +318,7 @@ export class PaymentSaga {
       { name: 'conclude-payment' },
     );
     this.parts.reached(concluded.told?.isRefund ? 'refund-concluded' : 'payment-concluded');
-    this.tell(concluded.told);
+    if (concluded.told) this.parts.tell(concluded.told);
     return concluded;
   }
 
@@ -491,12 +486,6 @@ export class PaymentSaga {
   private pause(payment: Payment, now: Date): void {
     payment.nextLookAt = after(now, Math.min(PAUSE_MAX_SECONDS, this.options.lookAgainSeconds * 2 ** Math.min(payment.looks, 20)));
     payment.looks += 1;
-  }
-
-  private tell(told: Told | null): void {
-    if (!told) return;
-    this.parts.inventory.tell(told.pools);
-    this.parts.tell(told.holdIds);
   }
 }
 

@@ -13,7 +13,8 @@ import {
   ReturnAddressNotAllowedError,
   TooManyPaymentsError,
 } from './bookings.errors.ts';
-import type { Conclusions, FollowUp, Told } from './conclusions.ts';
+import type { Conclusions, Told } from './conclusions.ts';
+import { isUnderWay } from './next-step.ts';
 import { after, lockPayment, type PaymentSaga } from './payment-saga.ts';
 import type { ReachWaypoint } from './waypoints.ts';
 
@@ -34,7 +35,6 @@ export interface PrepareParts {
   products: ReadonlyMap<string, Product>;
   saga: PaymentSaga;
   conclusions: Conclusions;
-  followUps: readonly FollowUp[];
   tell(told: Told): void;
   reached: ReachWaypoint;
 }
@@ -164,19 +164,9 @@ export class PreparePayment {
 
   private async fence(em: EntityManager, payment: Payment, previous: Payment | null, now: Date): Promise<Refusal | undefined> {
     if (previous) {
-      const mayBeReplaced =
-        previous.state === 'PENDING' &&
-        !previous.customerAuthorization &&
-        !previous.approvingAt &&
-        !(previous.busyUntil && previous.busyUntil > now);
+      const mayBeReplaced = previous.state === 'PENDING' && !isUnderWay(previous, now);
       if (!mayBeReplaced) return new HoldNotOpenError(previous.state === 'PENDING' ? 'PAYING' : 'CONFIRMED');
-      previous.state = 'ABANDONED';
-      previous.endedBecause = 'REPLACED';
-      previous.isCurrent = false;
-      previous.changedAt = now;
-      this.parts.conclusions.lookAgainLate(previous, now);
-      await em.flush();
-      await em.execute('update hold set changed_at = clock_timestamp() where id = ?', [payment.holdId]);
+      await this.parts.conclusions.replaced(em, previous);
       return undefined;
     }
     const { outcome } = await this.parts.inventory.move(em, 'startPaying', payment.holdId, payment.memberId);
@@ -196,14 +186,7 @@ export class PreparePayment {
         const fenced = await this.fence(em, payment, previous, now);
         if (fenced instanceof Refusal) return fenced;
         payment.isCurrent = true;
-        payment.state = 'APPROVED';
-        payment.nextLookAt = null;
-        payment.changedAt = now;
-        await em.flush();
-        const { pools } = await this.parts.inventory.move(em, 'confirm', payment.holdId, null);
-        for (const followUp of this.parts.followUps)
-          await followUp(em, { holdId: payment.holdId, paymentId: payment.id, memberId: payment.memberId });
-        return { payment, told: { pools, holdIds: [payment.holdId] } };
+        return { payment, told: await this.parts.conclusions.book(em, payment) };
       },
       { name: 'book-free' },
     );

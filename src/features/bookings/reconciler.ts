@@ -14,14 +14,10 @@ export interface ReconcilerOptions {
 /** A payment whose money and hold do not yet agree. */
 export interface ReconciliationItem {
   paymentId: string;
-  provider: string;
-  state: string;
   /** Since when it has been open. */
   since: Date;
   nextLookAt: Date | null;
   looks: number;
-  amountMinor: number;
-  currency: string;
   isOverdue: boolean;
 }
 
@@ -112,7 +108,6 @@ export class Reconciler {
     });
     return rows.map((row) => ({
       ...row,
-      amountMinor: Number(row.amountMinor),
       since: new Date(row.since),
       nextLookAt: row.nextLookAt ? new Date(row.nextLookAt) : null,
     }));
@@ -143,7 +138,7 @@ const DUE = `select id from payment where next_look_at <= clock_timestamp() orde
 
 /** Open: we asked for money and do not know what came of it, the customer's time is over and nobody knows either, or money is on its way back. */
 const OPEN = `
-  select id, provider, state, next_look_at, looks, amount_minor, currency, date_trunc('milliseconds', moment) as since -- as cursors carry it
+  select id, next_look_at, looks, date_trunc('milliseconds', moment) as since -- as cursors carry it
   from (
     select p.*,
       case when p.state = 'REFUNDING' then (select created_at from refund r where r.payment_id = p.id and r.state = 'OPEN')
@@ -157,7 +152,7 @@ const SUMMARY = `
   from (${OPEN}) o`;
 
 const ITEMS = `
-  select id as "paymentId", provider, state, since, next_look_at as "nextLookAt", looks, amount_minor as "amountMinor", currency,
+  select id as "paymentId", since, next_look_at as "nextLookAt", looks,
     since < clock_timestamp() - make_interval(secs => $1) as "isOverdue"
   from (${OPEN}) o
   where $2::timestamptz is null or (since, id) > ($2::timestamptz, $3::uuid)

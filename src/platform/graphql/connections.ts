@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
+import { isUuid } from '../uuid.ts';
 import { LIST_SIZE_DEFAULT, Price } from './price.ts';
 import { faultOfText } from './text-hygiene.ts';
 
@@ -157,14 +158,13 @@ export function toConnection<Row>(rows: readonly Row[], { page, cursorOf, totalC
   return { edges, nodes, pageInfo, totalCount };
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 const INTEGER_MAX = 2 ** 31;
 
 const CHECKS: { [Type in keyof CursorTypes]: (value: unknown) => boolean } = {
   text: (value) => typeof value === 'string' && faultOfText(value) === null,
   integer: (value) => typeof value === 'number' && Number.isInteger(value) && value >= -INTEGER_MAX && value < INTEGER_MAX,
-  uuid: (value) => typeof value === 'string' && UUID.test(value),
+  uuid: isUuid,
   instant: (value) => typeof value === 'string' && INSTANT.test(value) && !Number.isNaN(Date.parse(value)) && value >= '0001',
 };
 

@@ -1,5 +1,6 @@
 import { GraphQLError, type GraphQLNamedType, isObjectType } from 'graphql';
 import { Arg, Ctx, Field, ID, InterfaceType, Query, Resolver } from 'type-graphql';
+import { isUuid } from '../uuid.ts';
 import type { RequestContext } from './context.ts';
 import { Price } from './price.ts';
 
@@ -10,7 +11,6 @@ export interface NodeId {
   uuid: string;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TYPE_NAME = /^[A-Z][A-Za-z0-9]{0,49}$/;
 
 /** `Type:` and a UUID in base64url: a type name has at most 50 characters, so 87 bytes. Longer texts are not looked at. */
@@ -29,7 +29,7 @@ export function parseNodeId(id: string, ...allowedTypes: readonly string[]): Nod
   const colon = text.indexOf(':');
   const type = text.slice(0, colon);
   const uuid = text.slice(colon + 1);
-  if (colon < 1 || !TYPE_NAME.test(type) || !UUID.test(uuid) || toNodeId(type, uuid) !== id) return null;
+  if (colon < 1 || !TYPE_NAME.test(type) || !isUuid(uuid) || toNodeId(type, uuid) !== id) return null;
   return allowedTypes.length === 0 || allowedTypes.includes(type) ? { type, uuid } : null;
 }
 

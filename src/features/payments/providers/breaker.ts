@@ -6,6 +6,14 @@ import {
   handleWhenResult,
   isBrokenCircuitError,
 } from 'cockatiel';
+import type { UnknownReason } from '../payment-provider.ts';
+import type { Classified } from './provider-http.ts';
+
+/** Whether a call says that the provider cannot be reached or does not work. Garbage and unlisted codes are answers. */
+export const isBreakdown = ({ outcome, code }: Classified<unknown>): boolean =>
+  outcome === 'UNKNOWN' && BREAKDOWNS.has(code as UnknownReason);
+
+const BREAKDOWNS: ReadonlySet<UnknownReason> = new Set(['NOT_SENT', 'TIMEOUT', 'RESET', 'SERVER_ERROR']);
 
 export interface BreakerLimits {
   /** So many calls in a row that broke down open the circuit. */

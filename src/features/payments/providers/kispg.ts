@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isUuid } from '../../../platform/uuid.ts';
 import type { RecordExchange } from '../exchange.ts';
 import type {
   Approved,
@@ -166,7 +167,7 @@ export class Kispg implements PaymentProvider {
     if (!TID.test(tid)) return forged('no tid');
     const orderNumber = fields.moid ?? fields.ordNo ?? '';
     const resultCode = fields.resultCode ?? fields.resultCd ?? '';
-    if (!UUID.test(orderNumber)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
+    if (!isUuid(orderNumber)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
     const event = JSON.stringify([tid, resultCode, cancelYN, amt, orderNumber]);
     return { outcome: 'DOORBELL', eventId: createHash('sha256').update(event).digest('hex'), paymentId: orderNumber, saysCaptured: false };
   }
@@ -320,7 +321,6 @@ const TID = /^[0-9A-Za-z_-]{1,30}$/;
 const EDI_DATE = /^20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$/;
 const AMOUNT = /^[1-9]\d{0,11}$/;
 const HASH = /^[0-9a-f]{64}$/i;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const SUCCESS = '0000';
 

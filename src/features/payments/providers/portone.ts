@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { PaymentClient, PaymentError } from '@portone/server-sdk/payment';
 import { verify, WebhookVerificationError } from '@portone/server-sdk/webhook';
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { z } from 'zod';
+import { isUuid } from '../../../platform/uuid.ts';
 import type { Exchange, Operation, RecordExchange } from '../exchange.ts';
 import type {
   Approved,
@@ -19,16 +20,16 @@ import type {
   Refused,
   ReturnRequest,
   Unknown,
-  UnknownReason,
   WebhookReply,
   WebhookRequest,
 } from '../payment-provider.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, isBreakdown } from './breaker.ts';
 import { done, refused, unknown } from './classified.ts';
 import type { ProviderSettings, ProviderTimeouts } from './index.ts';
 import { Wire } from './portone-wire.ts';
 import type { Classified } from './provider-http.ts';
 import { redact } from './redact.ts';
+import { providerPool } from './send-once.ts';
 
 type Settings = NonNullable<ProviderSettings['PORTONE']>;
 
@@ -63,12 +64,7 @@ export class PortOne implements PaymentProvider {
   ) {
     const { baseUrl, apiSecret: secret, storeId } = settings;
     this.sdk = PaymentClient({ baseUrl, secret, storeId });
-    this.pool = new Pool(new URL(baseUrl).origin, {
-      connections: CONNECTIONS_MAX,
-      connect: { timeout: timeouts.connectTimeoutMs },
-      keepAliveTimeout: IDLE_MS_MAX,
-      keepAliveMaxTimeout: IDLE_MS_MAX,
-    });
+    this.pool = providerPool(new URL(baseUrl).origin, timeouts.connectTimeoutMs);
     this.answerTimeoutMs = timeouts.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
   }
 
@@ -174,7 +170,7 @@ export class PortOne implements PaymentProvider {
     if (!webhook.type.startsWith('Transaction.')) return { outcome: 'IGNORED', reason: 'not about a payment' };
     if (webhook.data?.storeId !== this.settings.storeId) return { outcome: 'IGNORED', reason: 'another store' };
     const { paymentId = '' } = webhook.data;
-    if (!UUID.test(paymentId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
+    if (!isUuid(paymentId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
     return { outcome: 'DOORBELL', eventId: headers['webhook-id'] ?? '', paymentId, saysCaptured: webhook.type === 'Transaction.Paid' };
   }
 
@@ -339,10 +335,6 @@ function cancellationOf(answer: unknown, amountMinor: number): Classified<Refund
   }
 }
 
-const isBreakdown = ({ outcome, code }: Classified<unknown>): boolean => outcome === 'UNKNOWN' && BREAKDOWNS.has(code ?? '');
-/** What says that PortOne cannot be reached or does not work. */
-const BREAKDOWNS: ReadonlySet<string> = new Set<UnknownReason>(['NOT_SENT', 'TIMEOUT', 'RESET', 'SERVER_ERROR']);
-
 const DONE = { outcome: 'DONE' } as const;
 const toBeProven = (code: string): Classified<ToBeProven> => ({ result: { outcome: 'TO_BE_PROVEN', code }, outcome: 'REFUSED', code });
 const unlisted = ({ status }: { status: number }) => unknown(status >= 500 ? 'SERVER_ERROR' : 'UNLISTED');
@@ -358,8 +350,6 @@ const moneySchema = z.object({
 });
 const cancellationSchema = z.object({ cancellation: z.object({ status: z.string(), totalAmount: z.int() }) });
 const webhookSchema = z.object({ type: z.string(), data: z.object({ storeId: z.string(), paymentId: z.string() }).partial().optional() });
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /*
  * Errors after which certainly nothing moved. UNAUTHORIZED, FORBIDDEN and INVALID_REQUEST are not among them: they are mistakes of ours in the settings or in
@@ -383,7 +373,3 @@ const CANCELLATION_TO_BE_PROVEN: ReadonlySet<string> = new Set([
 
 /** A bank behind PortOne takes seconds, seldom more than half a minute; PortOne itself names no limit. */
 const ANSWER_TIMEOUT_MS = 60_000;
-/** Of one process, at once; a confirmation takes two, one after the other. */
-const CONNECTIONS_MAX = 128;
-/** Below the five seconds after which many servers close a silent connection: a request on a closed one may have been sent, for all we know. */
-const IDLE_MS_MAX = 4_000;

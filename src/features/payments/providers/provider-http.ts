@@ -1,10 +1,10 @@
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import type { Exchange, Operation, OutcomeClass, RecordExchange } from '../exchange.ts';
-import type { PaymentOrder, ProviderName, Unknown, UnknownReason } from '../payment-provider.ts';
-import { Breaker, type BreakerLimits } from './breaker.ts';
+import type { PaymentOrder, ProviderName, Unknown } from '../payment-provider.ts';
+import { Breaker, type BreakerLimits, isBreakdown } from './breaker.ts';
 import { unknown } from './classified.ts';
 import { REDACTED, redact, redactText } from './redact.ts';
-import { type Delivery, sendOnce } from './send-once.ts';
+import { type Delivery, providerPool, sendOnce } from './send-once.ts';
 
 export interface ProviderHttpOptions {
   provider: ProviderName;
@@ -67,14 +67,7 @@ export class ProviderHttp {
   constructor(private readonly options: ProviderHttpOptions) {
     this.base = new URL(options.baseUrl);
     this.breaker = new Breaker(isBreakdown, options.breaker);
-    this.pool = new Pool(this.base.origin, {
-      connections: CONNECTIONS_MAX,
-      connect: { timeout: options.connectTimeoutMs },
-      keepAliveTimeout: IDLE_MS_MAX,
-      keepAliveMaxTimeout: IDLE_MS_MAX,
-      pipelining: 1,
-      allowH2: false,
-    });
+    this.pool = providerPool(this.base.origin, options.connectTimeoutMs);
   }
 
   /**
@@ -154,8 +147,6 @@ export class ProviderHttp {
   }
 }
 
-const isBreakdown = ({ outcome, code }: Concluded<unknown>): boolean => outcome === 'UNKNOWN' && BREAKDOWNS.has(code as UnknownReason);
-
 function jsonObjectOf(body: Buffer): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
@@ -184,14 +175,5 @@ function warn(message: string, cause: unknown): void {
 
 const CIRCUIT_OPEN: Concluded<Unknown> = { ...unknown('NOT_SENT'), status: null, responseBody: null };
 
-/** What says that the provider cannot be reached or does not work. Garbage and unlisted codes are answers. */
-const BREAKDOWNS: ReadonlySet<UnknownReason> = new Set(['NOT_SENT', 'TIMEOUT', 'RESET', 'SERVER_ERROR']);
-
 /** The longest answers, a payment with all its cancellations, have some 10 KiB. */
 const ANSWER_BYTES_MAX = 65_536;
-
-/** So many calls at once in one process; at 200 ms each, 600 a second. The next wait for a connection, and are not sent if none is free in time. */
-const CONNECTIONS_MAX = 128;
-
-/** Below the five seconds after which many servers close a silent connection: a request on a closed one may have been sent, for all we know. */
-const IDLE_MS_MAX = 4_000;

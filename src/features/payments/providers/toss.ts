@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { isUuid } from '../../../platform/uuid.ts';
 import type { Operation, RecordExchange } from '../exchange.ts';
 import type {
   Approved,
@@ -270,7 +271,7 @@ function depositRing({ createdAt, secret, status, transactionKey, orderId }: Fie
 }
 
 function ring(eventId: string, orderId: unknown, saysCaptured: boolean): ReadWebhook {
-  if (typeof orderId !== 'string' || !UUID.test(orderId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
+  if (!isUuid(orderId)) return { outcome: 'IGNORED', reason: 'not an order of ours' };
   return { outcome: 'DOORBELL', eventId, paymentId: orderId, saysCaptured };
 }
 
@@ -292,7 +293,6 @@ const PAYMENT_KEY_LENGTH_MAX = 200;
 const TRANSMISSION_ID_LENGTH_MAX = 200;
 const DEPOSIT_FIELD_LENGTH_MAX = 200;
 const CODE_LENGTH_MAX = 100;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const MOMENT = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?)(Z|[+-]\d\d:\d\d)?$/;
 /** Some of the vendor's moments have no zone. */
 const KOREA = '+09:00';
