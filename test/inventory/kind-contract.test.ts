@@ -236,14 +236,10 @@ async function placeOf(inventory: TestInventory, kind: Kind, policy: Policy): Pr
   };
 }
 
-/** Makes the policy's guard a plain read, decide and write, with time in between. The constraint goes too: it must not be what saves us. */
+/** Makes the policy's guard a plain read, decide and write, with a rival in between. The constraint goes too: it must not be what saves us. */
 async function decideWithoutGuard(inventory: TestInventory, policy: Policy): Promise<void> {
   await inventory.query('alter table pool drop constraint pool_never_oversold');
-  await inventory.rewrite(
-    'claim_holds',
-    'if v_granted and p_write then',
-    'if v_granted then perform pg_sleep(0.1); end if; if v_granted and p_write then',
-  );
+  await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then', 'v_granted');
   if (policy === 'PESSIMISTIC') await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
   else
     await inventory.query(`
@@ -251,11 +247,11 @@ async function decideWithoutGuard(inventory: TestInventory, policy: Policy): Pro
       create trigger keep_version before update on pool for each row execute function keep_version()`);
 }
 
-/** A move that reads its hold without a lock, with time before it writes. */
+/** A move that reads its hold without a lock, with a rival before it writes. */
 async function moveWithoutLock(inventory: TestInventory): Promise<void> {
   await inventory.query('alter table pool drop constraint pool_never_oversold');
   await inventory.rewrite('move_hold', 'claimant_id = p_claimant) for update', 'claimant_id = p_claimant)');
-  await inventory.rewrite('move_hold', "if p_to = 'PAYING' then", "perform pg_sleep(0.1); if p_to = 'PAYING' then");
+  await inventory.letRivalsMeet('move_hold', "if p_to = 'PAYING' then");
 }
 
 /** Runs `claiming-process.ts`, kills it where it waits to be killed, and waits until the database noticed. Resolves to the holds it was told of. */

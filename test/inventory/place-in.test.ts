@@ -185,7 +185,7 @@ describe.each(POLICIES)("a claim in the caller's transaction, %s", (policy) => {
     await using inventory = await open({ kernels: 2 });
     await inventory.query('alter table pool drop constraint pool_never_oversold');
     await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
-    await inventory.rewrite('claim_holds', 'if v_granted and p_write then', 'perform pg_sleep(0.05); if v_granted and p_write then');
+    await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
 
     await expectViolationSeen(rivals(inventory));
   });

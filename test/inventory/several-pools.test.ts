@@ -128,8 +128,9 @@ test('pools locked in the order they are named would deadlock', async () => {
   await using inventory = await TestInventory.open({ kernels: 2 });
   const a = await inventory.pool();
   const b = await inventory.pool();
-  await inventory.rewrite('claim_holds', 'perform 1 from pool', 'perform pg_sleep(0.1) from pool');
   await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by array_position(p_item_pools, id) for no key update');
+  await inventory.letRivalsMeet('claim_holds', 'perform 1 from pool');
+  await inventory.rewrite('claim_holds', 'perform 1 from pool', 'perform meet_rival() from pool');
 
   await expectViolationSeen(
     (async () => {

@@ -37,7 +37,7 @@ describe('a numbered unit', () => {
   test('would be taken by both without the lock', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
-    await inventory.rewrite('claim_holds', 'if v_granted and p_write then', 'perform pg_sleep(0.1); if v_granted and p_write then');
+    await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
 
     await expectViolationSeen(rivals(inventory));
     await expectViolationSeen(inventory.expectSound());
@@ -232,7 +232,7 @@ describe.each(POLICIES)('limits, %s', (policy) => {
   test('a quota over two pools would be broken without its lock', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.rewrite('claim_holds', 'pg_advisory_xact_lock(', 'abs(');
-    await inventory.rewrite('claim_holds', 'if v_granted and p_write then', 'perform pg_sleep(0.1); if v_granted and p_write then');
+    await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
 
     await expectViolationSeen(overQuota(inventory));
     await expectViolationSeen(inventory.expectSound());

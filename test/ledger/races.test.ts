@@ -9,7 +9,7 @@ import { captured, clearing, countsOf, deposits, issued, issuedPoints, moved, po
 failOnLeaks();
 
 const LOCK = 'order by id for no key update';
-const BALANCES_READ = 'v_balances := v_before;';
+const AFTER_BALANCES_READ = 'v_balances := v_before;';
 
 describe('7,000 and 5,000 spent at once from 10,000 points', () => {
   const TRIALS = 200;
@@ -40,7 +40,7 @@ describe('7,000 and 5,000 spent at once from 10,000 points', () => {
   test('both succeed, and the balance is below zero, without the lock and the constraint', async () => {
     await using ledger = await TestLedger.open();
     await ledger.rewrite(LOCK, 'order by id');
-    await ledger.rewrite(BALANCES_READ, `${BALANCES_READ} perform pg_sleep(0.05);`);
+    await ledger.letRivalsMeet(AFTER_BALANCES_READ);
     await ledger.query('alter table ledger_account drop constraint ledger_account_never_below_floor');
 
     await expectViolationSeen(spendTwice(ledger, 3));
@@ -53,7 +53,7 @@ describe('7,000 and 5,000 spent at once from 10,000 points', () => {
   test('the constraint alone still keeps the balance above zero', async () => {
     await using ledger = await TestLedger.open();
     await ledger.rewrite(LOCK, 'order by id');
-    await ledger.rewrite(BALANCES_READ, `${BALANCES_READ} perform pg_sleep(0.05);`);
+    await ledger.letRivalsMeet(AFTER_BALANCES_READ);
     await ledger.give('jun', 10_000);
 
     const answers = await Promise.allSettled([ledger.post([spent('jun', 7_000)]), ledger.post([spent('jun', 5_000)])]);
@@ -93,7 +93,7 @@ describe('the same transfer at once', () => {
   test('posts it more than once where ids are not unique', async () => {
     await using ledger = await TestLedger.open();
     await ledger.post([captured(1)]);
-    await ledger.rewrite('-- In the order of their ids', 'perform pg_sleep(0.05); -- In the order of their ids');
+    await ledger.letRivalsMeet('-- In the order of their ids');
     await ledger.query(`
       alter table ledger_transfer drop constraint ledger_transfer_pkey cascade;
       alter table ledger_entry drop constraint ledger_entry_pkey;

@@ -5,6 +5,7 @@ import { ledgerChecks } from '../../src/ledger/ledger.checks.ts';
 import { type AccountName, balancesOf, POINTS, type Posted, postTransfers, type Transfer } from '../../src/ledger/ledger.ts';
 import type { TransactOptions } from '../../src/platform/database/database.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { letRivalsMeet, rewriteFunction } from '../support/meeting.ts';
 import { eventually } from '../support/wait.ts';
 
 /** A ledger in a database of the test's own, and a bystander who sees what is committed. */
@@ -63,11 +64,12 @@ export class TestLedger implements AsyncDisposable {
 
   /** Switches a protection off: rewrites the text of `post_transfers`, which must have what is replaced. */
   async rewrite(from: string, to: string): Promise<void> {
-    const [row] = await this.query<{ definition: string }>("select pg_get_functiondef('post_transfers'::regproc) as definition");
-    const definition = row?.definition ?? '';
-    const rewritten = definition.replaceAll(from, () => to);
-    if (rewritten === definition) throw new Error(`post_transfers has no ${from}: this control switches nothing off.`);
-    await this.query(rewritten);
+    await rewriteFunction(this.query.bind(this), 'post_transfers', new RegExp(RegExp.escape(from), 'g'), to);
+  }
+
+  /** Makes the sessions that post wait for each other, two by two, before a place in the text of `post_transfers`. */
+  async letRivalsMeet(before: string): Promise<void> {
+    await letRivalsMeet(this.query.bind(this), 'post_transfers', before);
   }
 
   /** Runs `during` in the middle of a transaction that has posted and not yet ended, then ends it. */

@@ -145,11 +145,11 @@ describe.each(POLICIES)('%s', (policy) => {
   });
 });
 
-/** A move reads its hold without a lock and takes its time before it writes. */
+/** A move reads its hold without a lock, and so does its rival before it writes. */
 async function moveWithoutLock(inventory: TestInventory): Promise<void> {
   await inventory.query('alter table pool drop constraint pool_never_oversold');
   await inventory.rewrite('move_hold', 'claimant_id = p_claimant) for update', 'claimant_id = p_claimant)');
-  await inventory.rewrite('move_hold', "if p_to = 'PAYING' then", "perform pg_sleep(0.1); if p_to = 'PAYING' then");
+  await inventory.letRivalsMeet('move_hold', "if p_to = 'PAYING' then");
 }
 
 async function placeWithoutKeys(inventory: TestInventory): Promise<void> {

@@ -38,7 +38,7 @@ describe.each(POLICIES)('%s', (policy) => {
   test('they take more where they are not guarded', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.query('alter table pool drop constraint pool_never_oversold');
-    await inventory.rewrite('claim_holds', 'if v_granted and p_write then', 'perform pg_sleep(0.1); if v_granted and p_write then');
+    await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
     if (policy === 'PESSIMISTIC') await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
     else
       await inventory.query(`

@@ -6,6 +6,7 @@ import { inventoryChecks } from '../../src/inventory/inventory.checks.ts';
 import type { Policy } from '../../src/inventory/pool.entity.ts';
 import { testDatabaseUrl } from './database.ts';
 import { KERNEL, Kernel, type KernelOptions } from './kernel.ts';
+import { letRivalsMeet, rewriteFunction } from './meeting.ts';
 import { eventually } from './wait.ts';
 
 export { claimOf, itemOf } from './kernel.ts';
@@ -124,11 +125,12 @@ export class TestInventory implements AsyncDisposable {
 
   /** Switches a protection off in this database: rewrites the text of a function, which must have what is replaced. */
   async rewrite(name: string, from: string | RegExp, to: string): Promise<void> {
-    const [row] = await this.query<{ definition: string }>('select pg_get_functiondef($1::regproc) as definition', [name]);
-    const definition = row?.definition ?? '';
-    const rewritten = definition.replace(from, () => to);
-    if (rewritten === definition) throw new Error(`The function ${name} has no ${from}: this control switches nothing off.`);
-    await this.query(rewritten);
+    await rewriteFunction(this.query.bind(this), name, from, to);
+  }
+
+  /** Makes the sessions that run a function wait for each other, two by two, before a place in its text. */
+  async letRivalsMeet(name: string, before: string, when?: string): Promise<void> {
+    await letRivalsMeet(this.query.bind(this), name, before, when);
   }
 
   async close(): Promise<void> {

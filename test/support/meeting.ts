@@ -1,0 +1,37 @@
+/**
+ * For negative controls: with the protection off, rivals must be seen to break what it protects, on a machine of any speed. A pause in the
+ * function under test only makes that likely; here each session waits until another one has come as far.
+ */
+const MEETING = `
+  create sequence if not exists rivals;
+  create or replace function meet_rival() returns void language plpgsql as $$
+    declare
+      v_met bigint := (nextval('rivals') + 1) / 2 * 2;
+      v_until timestamptz := clock_timestamp() + interval '1 s';
+    begin
+      while (select last_value from rivals) < v_met loop
+        perform pg_sleep(0.002);
+        if clock_timestamp() >= v_until then
+          -- Nobody else came. The next two meet each other, not this one.
+          perform nextval('rivals');
+          return;
+        end if;
+      end loop;
+    end $$`;
+
+/** Rewrites the text of a function, which must have what is replaced: for switching a protection off in a database of the test's own. */
+export async function rewriteFunction(query: Query, name: string, from: string | RegExp, to: string): Promise<void> {
+  const [row] = await query('select pg_get_functiondef($1::regproc) as definition', [name]);
+  const definition = String(row?.definition ?? '');
+  const rewritten = definition.replace(from, () => to);
+  if (rewritten === definition) throw new Error(`The function ${name} has no ${from}: this control switches nothing off.`);
+  await query(rewritten);
+}
+
+/** Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. */
+export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true'): Promise<void> {
+  await query(MEETING);
+  await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(); end if; ${before}`);
+}
+
+type Query = (sql: string, values?: unknown[]) => Promise<Record<string, unknown>[]>;
