@@ -64,7 +64,7 @@ export class TestLedger implements AsyncDisposable {
 
   /** Switches a protection off: rewrites the text of `post_transfers`, which must have what is replaced. */
   async rewrite(from: string, to: string): Promise<void> {
-    await rewriteFunction(this.query.bind(this), 'post_transfers', new RegExp(RegExp.escape(from), 'g'), to);
+    await rewriteFunction(this.query.bind(this), 'post_transfers', from, to);
   }
 
   /** Makes the sessions that post wait for each other, two by two, before a place in the text of `post_transfers`. */

@@ -19,11 +19,11 @@ const MEETING = `
       end loop;
     end $$`;
 
-/** Rewrites the text of a function, which must have what is replaced: for switching a protection off in a database of the test's own. */
+/** Rewrites the text of a function everywhere, which must have what is replaced: for switching a protection off in a database of the test's own. */
 export async function rewriteFunction(query: Query, name: string, from: string | RegExp, to: string): Promise<void> {
   const [row] = await query('select pg_get_functiondef($1::regproc) as definition', [name]);
   const definition = String(row?.definition ?? '');
-  const rewritten = definition.replace(from, () => to);
+  const rewritten = typeof from === 'string' ? definition.replaceAll(from, () => to) : definition.replace(from, () => to);
   if (rewritten === definition) throw new Error(`The function ${name} has no ${from}: this control switches nothing off.`);
   await query(rewritten);
 }
