@@ -6,6 +6,10 @@ import { Migration20261121000400Payments } from './migration-20261121000400-paym
 import { Migration20261121000500Ledger } from './migration-20261121000500-ledger.ts';
 import { Migration20261121000600LateChoice } from './migration-20261121000600-late-choice.ts';
 import { Migration20261121000700Bookings } from './migration-20261121000700-bookings.ts';
+import { Migration20261121000800NumberedUnits } from './migration-20261121000800-numbered-units.ts';
+import { Migration20261121000900Events } from './migration-20261121000900-events.ts';
+import { Migration20261121001000Tickets } from './migration-20261121001000-tickets.ts';
+import { Migration20261121001100SeatWatches } from './migration-20261121001100-seat-watches.ts';
 
 /** Every migration, oldest first. Append only. */
 export const migrations = [
@@ -17,4 +21,8 @@ export const migrations = [
   { name: 'migration-20261121000500-ledger', class: Migration20261121000500Ledger },
   { name: 'migration-20261121000600-late-choice', class: Migration20261121000600LateChoice },
   { name: 'migration-20261121000700-bookings', class: Migration20261121000700Bookings },
+  { name: 'migration-20261121000800-numbered-units', class: Migration20261121000800NumberedUnits },
+  { name: 'migration-20261121000900-events', class: Migration20261121000900Events },
+  { name: 'migration-20261121001000-tickets', class: Migration20261121001000Tickets },
+  { name: 'migration-20261121001100-seat-watches', class: Migration20261121001100SeatWatches },
 ];

@@ -335,7 +335,7 @@ end $$;
 `;
 
 /** Moves holds whose rows the caller has locked and found in the state p_from, and gives back what they took. One statement each, pools in id order. */
-const GIVE_BACK = `
+export const GIVE_BACK = `
 create function give_back(p_holds uuid[], p_from text, p_to text) returns setof pool
 language plpgsql as $$
 begin
@@ -358,7 +358,7 @@ end $$;
  * One transition of one hold: guarded by the states it may leave, by its claimant (null: the caller may act for anyone) and, out of HELD, by the
  * database's clock. Answers {"outcome": "MOVED" | "NOT_FOUND" | "EXPIRED" | the state that forbade it, "pools": […]}.
  */
-const MOVE_HOLD = `
+export const MOVE_HOLD = `
 create function move_hold(p_hold uuid, p_claimant uuid, p_from text[], p_to text) returns json
 language plpgsql as $$
 declare

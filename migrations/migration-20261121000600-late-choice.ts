@@ -71,7 +71,7 @@ const LESSON = `
  * Lock order, the same everywhere: quota locks by number, then rows of holds by id, then pools by id; nobody who has a pool waits for a hold,
  * so that no circle can close.
  */
-const claimHolds = ({ isChosen }: { isChosen: boolean }) => `
+export const claimHolds = ({ isChosen }: { isChosen: boolean }) => `
 create function claim_holds(
   p_kinds text[], p_claimants uuid[], p_keys text[], p_hashes bytea[], p_ips inet[],
   p_item_claims int[], p_item_positions smallint[], p_item_kinds text[], p_item_pools uuid[], p_item_units uuid[], p_item_quantities int[],

@@ -20,6 +20,7 @@ import {
   reviveBooking,
   sameBooking,
 } from './features/bookings/index.ts';
+import { EventsService, eventById, eventsResolvers, PerformanceSheets, performanceById, tierById } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
 import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
@@ -34,6 +35,8 @@ import {
 } from './features/lessons/index.ts';
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
+import { SeatMaps } from './features/seat-maps/index.ts';
+import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
 import { Inventory } from './inventory/inventory.ts';
@@ -153,6 +156,13 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   );
   const accountsService = new accounts.AccountsService(database, passwords, sessionsService, attempts);
   const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
+  const plans = new SeatPlans(database.pool);
+  const sheets = new PerformanceSheets(database.pool);
+  const maps = new SeatMaps(database.pool, live);
+  const venuesService = new VenuesService(database, plans);
+  const eventsService = new EventsService(database, inventory, plans);
+  void sheets;
+  void maps;
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -186,6 +196,11 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['Instructor', (context, id) => instructorById(context).load(id)],
     ['LockerStock', (context, id) => lockerStockById(context).load(id)],
     ['Enrollment', visibleHold],
+    ['Venue', (context, id) => venueById(context).load(id)],
+    ['Event', (context, id) => eventById(context).load(id)],
+    ['Performance', (context, id) => performanceById(context).load(id)],
+    ['Tier', (context, id) => tierById(context).load(id)],
+    ['TicketHold', visibleHold],
     ['Payment', visiblePayment],
   ]);
   const resolvers = new Map<ResolverClass, object>(
@@ -194,6 +209,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...accounts.accountsResolvers(accountsService, sessionsService),
       ...holdsResolvers(audits),
       ...lessonsResolvers(lessonsService),
+      ...venuesResolvers(venuesService),
+      ...eventsResolvers(eventsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),

@@ -41,6 +41,7 @@ export const CLAIM_REFUSALS = [
   'NOT_FOUND',
   'NOT_YET_ON_SALE',
   'SALE_CLOSED',
+  'COOLING_DOWN',
   'CLAIMANT_LIMIT',
   'QUOTA_REACHED',
   'UNIT_TAKEN',
@@ -63,7 +64,16 @@ export type ClaimAnswer =
   | Granted
   /** The same claim was granted before: this is its hold, whatever has become of it. */
   | { outcome: 'REPLAYED'; holdId: string }
-  /** `itemIndex`: the item that was refused first. `limit`: the limit reached, or how many are left; null where there is no such number. */
-  | { outcome: ClaimRefusal; itemIndex: number; limit: number | null };
+  | Refused;
+
+export interface Refused {
+  outcome: ClaimRefusal;
+  /** The item that was refused first. */
+  itemIndex: number;
+  /** The limit reached, how many are left, or for how many seconds to cool down; null where there is no such number. */
+  limit: number | null;
+  /** Only with `UNIT_TAKEN`: every item whose unit cannot be taken. */
+  takenItems?: readonly number[];
+}
 
 export const BUSY: ClaimAnswer = { outcome: 'BUSY', itemIndex: 0, limit: null };

@@ -63,7 +63,7 @@ export async function decideIn(em: EntityManager, claim: ClaimRequest, write: bo
 }
 
 interface RawDecision {
-  claims: [string, string | null, string | null, number | null, number | null, number, string | null][];
+  claims: [string, string | null, string | null, number | null, number | null, number, string | null, number[] | null][];
   pools: PoolRow[] | null;
   wrote: boolean;
   now: string;
@@ -73,7 +73,7 @@ interface RawDecision {
 export function readDecision(raw: RawDecision): Decision {
   const createdAt = new Date(raw.now);
   return {
-    answers: raw.claims.map(([outcome, holdId, expiresAt, itemIndex, limit, amountMinor, currency]) => {
+    answers: raw.claims.map(([outcome, holdId, expiresAt, itemIndex, limit, amountMinor, currency, takenItems]) => {
       if (outcome === 'GRANTED')
         return {
           outcome,
@@ -85,7 +85,7 @@ export function readDecision(raw: RawDecision): Decision {
         };
       if (outcome === 'REPLAYED') return { outcome, holdId: holdId as string };
       if (outcome === 'CONTENDED') return { outcome };
-      return { outcome: outcome as ClaimRefusal, itemIndex: itemIndex ?? 0, limit };
+      return { outcome: outcome as ClaimRefusal, itemIndex: itemIndex ?? 0, limit, ...(takenItems ? { takenItems } : {}) };
     }),
     pools: raw.pools ?? [],
     wrote: raw.wrote,

@@ -35,6 +35,23 @@ export const inventoryChecks: Check[] = [
       having count(*) > 1 or count(*) <> count(*) filter (where u.hold_id = h.id)`,
   },
   {
+    name: 'unit-state-agrees',
+    promise: 'The state of a unit is that of its hold, and no version of a unit is ahead of its pool.',
+    sql: `
+      select u.id, u.state, h.state as hold_state, u.version, p.version as pool_version from unit u join pool p on p.id = u.pool_id left join hold h on h.id = u.hold_id
+      where u.version > p.version
+         or u.state is distinct from case when h.state in ('HELD', 'PAYING') then 'HELD' when h.state = 'CONFIRMED' then 'SOLD'
+                                          when h.id is null and u.state in ('AVAILABLE', 'KEPT', 'BLOCKED') then u.state end`,
+  },
+  {
+    name: 'pool-counts-its-units',
+    promise: 'A pool of numbered units has the capacity of those that are for sale.',
+    sql: `
+      select p.id, p.capacity, u.units from pool p
+      join (select pool_id, count(*) filter (where state <> 'BLOCKED') as units from unit where number is not null group by pool_id) u on u.pool_id = p.id
+      where p.capacity <> u.units`,
+  },
+  {
     name: 'claimant-limit-kept',
     promise: 'No claimant has more of a pool than its limit allows.',
     sql: `

@@ -102,7 +102,8 @@ export class LessonsService {
       case 'BUSY':
         return new BusyError();
       case 'UNIT_TAKEN':
-        throw new Error('A lesson has no numbered units, so none can be taken: the kernel answered something else.');
+      case 'COOLING_DOWN':
+        throw new Error(`A lesson has neither numbered units nor a cool-down, so the kernel cannot answer ${answer.outcome}.`);
       default:
         return answer.outcome satisfies never;
     }

@@ -1,0 +1,7 @@
+import type { Feature } from '../feature.ts';
+
+/** What is free in a performance, seat by seat, live. */
+export const seatMaps: Feature = { name: 'seat-maps' };
+
+export { SEAT_STATES, type SeatMap, type SeatState } from './seat-map.ts';
+export { SeatMaps } from './seat-maps.ts';

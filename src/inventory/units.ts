@@ -1,0 +1,96 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type pg from 'pg';
+import type { PoolRow } from './decide-claims.ts';
+
+/** What a unit of a numbered pool is. `KEPT`: given back, and for some seconds only for whoever it is offered to. */
+export const UNIT_STATES = ['AVAILABLE', 'KEPT', 'HELD', 'SOLD', 'BLOCKED'] as const;
+export type UnitState = (typeof UNIT_STATES)[number];
+
+/** The last four hexadecimal digits are the unit's number: so a claim for units by number needs no look-up. */
+export const UNIT_NUMBER_MAX = 65_535;
+
+/** The id of the unit with this number in a pool whose units were numbered by {@link insertUnits}. */
+export const unitIdOf = (poolId: string, number: number): string => poolId.slice(0, 32) + number.toString(16).padStart(4, '0');
+
+/** The number of a unit, from its id. */
+export const unitNumberOf = (unitId: string): number => Number.parseInt(unitId.slice(32), 16);
+
+export interface NewUnit {
+  /** 0 to {@link UNIT_NUMBER_MAX}, once in its pool. */
+  number: number;
+  /** Once in its pool, for people who look at the rows. */
+  label: string;
+  priceMinor: number;
+  /** Not for sale, and not counted by the capacity. */
+  isBlocked: boolean;
+}
+
+/** Gives a new pool its units, in one statement. The pool's capacity must be the number of those that are not blocked: an invariant checks it. */
+export async function insertUnits(em: EntityManager, poolId: string, units: readonly NewUnit[]): Promise<void> {
+  await em.execute(
+    `insert into unit (id, pool_id, number, label, price_minor, state)
+     select (left(?, 32) || lpad(to_hex(u.number), 4, '0'))::uuid, ?::uuid, u.number, u.label, u."priceMinor", case when u."isBlocked" then 'BLOCKED' else 'AVAILABLE' end
+     from jsonb_to_recordset(?::jsonb) as u(number int, label text, "priceMinor" int, "isBlocked" boolean)`,
+    [poolId, poolId, JSON.stringify(units)],
+  );
+}
+
+export type Blocked =
+  | { outcome: 'DONE'; pools: PoolRow[] }
+  /** These stand in the way: nothing was changed. */
+  | { outcome: 'NOT_FOUND' | 'TAKEN'; numbers: number[] };
+
+/** Takes units out of the sale or puts them back into it, all or none. After the commit, pass `pools` to `Inventory.tell`. */
+export async function blockUnits(em: EntityManager, poolId: string, numbers: readonly number[], isBlocked: boolean): Promise<Blocked> {
+  const [row] = await em.execute<{ answer: Blocked }[]>('select block_units(?, ?::int[], ?) as answer', [
+    poolId,
+    `{${numbers.join(',')}}`,
+    isBlocked,
+  ]);
+  if (!row) throw new Error('block_units returned no row: run the migrations');
+  return row.answer;
+}
+
+/** Whether units that are given back are kept for 10 seconds, so that they can be offered to whoever follows them. */
+export async function watchPools(em: EntityManager, poolIds: readonly string[], isWatched: boolean): Promise<void> {
+  await em.execute('update pool set is_watched = ? where id = any (?::uuid[]) and is_watched <> ?', [
+    isWatched,
+    `{${poolIds.join(',')}}`,
+    isWatched,
+  ]);
+}
+
+export interface KeptUnit {
+  id: string;
+  poolId: string;
+  number: number;
+}
+
+/** Units that are kept and not yet for anybody, oldest first; those whose time has passed too, for somebody must tidy them. */
+export async function keptUnits(pool: pg.Pool, limit: number): Promise<KeptUnit[]> {
+  const { rows } = await pool.query({
+    name: 'kept_units',
+    text: `select id, pool_id as "poolId", number from unit where state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp())
+           order by kept_until, id limit $1`,
+    values: [limit],
+  });
+  return rows;
+}
+
+/**
+ * From now on only this claimant can take the unit, until its time has passed. False when it is no longer kept, or for somebody else.
+ * Claim it in the same transaction, right after: nobody else can come between.
+ */
+export async function keepFor(em: EntityManager, unitId: string, claimantId: string): Promise<boolean> {
+  const rows = await em.execute<unknown[]>(
+    `update unit set kept_for = ?, kept_until = clock_timestamp() + interval '10 s'
+     where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp()) returning id`,
+    [claimantId, unitId],
+  );
+  return rows.length === 1;
+}
+
+/** Lets anybody take units that were kept. After the commit, pass the pools to `Inventory.tell`. */
+export async function letGoUnits(em: EntityManager, unitIds: readonly string[]): Promise<PoolRow[]> {
+  return em.execute<PoolRow[]>('select * from let_go_units(?::uuid[])', [`{${unitIds.join(',')}}`]);
+}

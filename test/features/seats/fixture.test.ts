@@ -1,0 +1,16 @@
+import { expect, test } from '@jest/globals';
+import { testApp } from '../../support/app.ts';
+import { failOnLeaks } from '../../support/leaks.ts';
+import { aShow } from '../../support/shows.ts';
+
+failOnLeaks();
+
+test('a show of the fixture keeps every invariant', async () => {
+  await using app = await testApp();
+
+  const show = await aShow(app, { sections: 2, standing: { capacity: 20, priceMinor: 30_000 }, blocked: [3] });
+
+  expect(show.seats).toBe(100);
+  expect(await app.counters(show.performanceId)).toEqual({ capacity: 99, held: 0, sold: 0 });
+  expect(await app.brokenInvariants()).toEqual([]);
+});
