@@ -1,15 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { type DocumentNode, print } from 'graphql';
-import {
-  RushEnrollDocument,
-  type RushEnrollMutation,
-  RushPayDocument,
-  type RushPayMutation,
-  RushPaymentDocument,
-} from '../../schema/generated/operations.ts';
-import { payAs } from '../simulator/customer.ts';
-import { type Answer, Connections, type PreparedRequest } from './connections.ts';
+import { RushEnrollDocument, type RushEnrollMutation } from '../../schema/generated/operations.ts';
+import { Connections, type PreparedRequest } from './connections.ts';
+import { type Mishaps, NEVER, Player, prepared, textOf } from './player.ts';
 import { AnswerReader, Counter, merged, type Tally } from './tally.ts';
 import { type Watched, Watcher } from './watcher.ts';
 
@@ -30,13 +22,9 @@ export interface CrowdPlan {
 }
 
 /** Instants are milliseconds since the epoch; null where there was no such answer. */
-export interface CrowdResult {
+export interface CrowdResult extends Mishaps {
   enrolments: Tally;
   payments: Tally;
-  /** Answers that never came. */
-  transportFailures: number;
-  /** Requests sent again with the same idempotency key, after such a failure, a 5xx, or because the server was too busy. */
-  sentAgain: number;
   startedAt: number;
   lastGrantedAt: number | null;
   lastEnrolledAt: number | null;
@@ -69,12 +57,12 @@ export class LocalCrowd implements Crowd {
   private readonly connections: Connections;
   private readonly watchers: Watcher[];
   private requests: PreparedRequest[] = [];
-  private readonly atProvider = new Turns(AT_PROVIDER_MAX);
-  private isClosed = false;
+  private readonly player: Player;
 
   constructor(plan: CrowdPlan) {
     this.plan = plan;
     this.connections = new Connections(plan.origin, plan.connections);
+    this.player = new Player(this.connections, plan.provider);
     this.watchers = plan.accessTokens.slice(0, plan.watchers).map((token) => new Watcher(plan.origin, plan.lessonId, token));
   }
 
@@ -100,12 +88,12 @@ export class LocalCrowd implements Crowd {
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
+    this.player.close();
     await Promise.all([this.connections.close(), ...this.watchers.map((watcher) => watcher.stop())]);
   }
 
   private async enrol(request: PreparedRequest, accessToken: string, scene: Scene): Promise<void> {
-    const answer = await this.answerTo(request, scene);
+    const answer = await this.player.answerTo(request, scene);
     const reading = answer && scene.enrolReader.read(answer);
     scene.enrolments.count(reading, answer ?? NEVER, scene.clickedAt);
     this.progress.answered++;
@@ -118,83 +106,18 @@ export class LocalCrowd implements Crowd {
     if (!scene.firstExpiresAt || expiresAt < scene.firstExpiresAt) scene.firstExpiresAt = expiresAt;
     // Every second winner for a share of 0.5, every fourth for 0.25.
     const winners = scene.enrolments.granted;
-    if (Math.floor(winners * this.plan.pay) > Math.floor((winners - 1) * this.plan.pay)) await this.pay(holdId, accessToken, scene);
-  }
-
-  /** Who won pays behind those who clicked before: the connections are shared. */
-  private async pay(holdId: string, accessToken: string, scene: Scene): Promise<void> {
-    const decidedAt = performance.now();
-    const { provider } = this.plan;
-    const answer = await this.answerTo(prepared(PAY, accessToken, { input: { holdId, provider, idempotencyKey: randomUUID() } }), scene);
-    const reading = answer && scene.payReader.read(answer);
-    if (!answer || !reading || !('granted' in reading)) return scene.payments.count(reading, answer ?? NEVER, decidedAt);
-
-    const { id, checkout } = reading.granted.payment;
-    if (checkout) {
-      const fields = Object.fromEntries(checkout.fields.map(({ name, value }) => [name, value]));
-      const method = checkout.method === 'POST' ? 'POST' : 'GET';
-      // Whoever cannot reach the provider's page has not paid; what became of it is read below like everybody's.
-      await this.atProvider.run(() => payAs({ url: checkout.url, method, fields }, 'approve')).catch(() => scene.transportFailures++);
-    }
-    const state = await this.outcomeOf(id, accessToken, scene);
-    const paidAt = performance.now();
-    scene.payments.count(state === 'APPROVED' ? reading : { refused: state }, { sentAt: answer.sentAt, endedAt: paidAt }, decidedAt);
-    scene.lastPaidAt = paidAt;
+    if (Math.floor(winners * this.plan.pay) <= Math.floor((winners - 1) * this.plan.pay)) return;
+    const paid = await this.player.pay(holdId, accessToken, scene.payments, scene);
+    if (paid) scene.lastPaidAt = paid.paidAt;
     this.progress.paid = scene.payments.granted;
-  }
-
-  /** The state of a payment once it is known; PENDING when it stays unknown. */
-  private async outcomeOf(id: string, accessToken: string, scene: Scene): Promise<string> {
-    for (let look = 1; ; look++) {
-      const answer = await this.answerTo(prepared(PAYMENT, accessToken, { id }), scene);
-      const state = answer && /"state":"([A-Z]+)"/.exec(answer.body)?.[1];
-      if ((state && state !== 'PENDING') || look === LOOKS_MAX || this.isClosed) return state ?? 'UNKNOWN';
-      await delay(TRY_AGAIN_MS, undefined, { ref: false });
-    }
-  }
-
-  /** The answer, after as many attempts with the same idempotency key as it takes; undefined when there is none. */
-  private async answerTo(request: PreparedRequest, scene: Scene): Promise<Answer | undefined> {
-    for (let attempt = 1; ; attempt++) {
-      const answer = await this.connections.post(request).catch(() => undefined);
-      if (this.isClosed) return answer;
-      if (!answer) scene.transportFailures++;
-      const isFinal = answer && answer.status < 500 && !answer.body.includes(BUSY);
-      if (isFinal || attempt === ATTEMPTS_MAX) return answer;
-      await delay(TRY_AGAIN_MS, undefined, { ref: false });
-      scene.sentAgain++;
-    }
-  }
-}
-
-/** Lets so many run at once, the others in the order they came. */
-class Turns {
-  private readonly waiting: (() => void)[] = [];
-  private free: number;
-
-  constructor(most: number) {
-    this.free = most;
-  }
-
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.free > 0) this.free--;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.free++;
-    }
   }
 }
 
 /** What one rush writes down. Instants by `performance.now()`. */
-class Scene {
+class Scene implements Mishaps {
   readonly enrolments: Counter;
   readonly payments: Counter;
   readonly enrolReader = new AnswerReader<EnrollSuccess>();
-  readonly payReader = new AnswerReader<PaySuccess>();
   transportFailures = 0;
   sentAgain = 0;
   lastGrantedAt: number | null = null;
@@ -250,27 +173,9 @@ export function mergedResults(results: readonly CrowdResult[]): CrowdResult {
 }
 
 const HANDSHAKES = 100;
-const ATTEMPTS_MAX = 10;
-/** What `BusyError.retryAfterSeconds` says. */
-const TRY_AGAIN_MS = 1_000;
-const BUSY = '"__typename":"BusyError"';
-/** So many browsers at the provider's pages at once: each opens connections of its own. */
-const AT_PROVIDER_MAX = 32;
-const LOOKS_MAX = 60;
-const NEVER = { sentAt: 0, endedAt: 0 };
 
 type EnrollSuccess = Extract<RushEnrollMutation['enroll'], { __typename: 'EnrollSuccess' }>;
-type PaySuccess = Extract<RushPayMutation['preparePayment'], { __typename: 'PreparePaymentSuccess' }>;
 
-/** White space is worth nothing to a server: 100,000 requests are some 10 MB smaller without it. */
-const textOf = (document: DocumentNode) => print(document).replace(/\s+/g, ' ');
 const ENROLL = textOf(RushEnrollDocument);
-const PAY = textOf(RushPayDocument);
-const PAYMENT = textOf(RushPaymentDocument);
-
-const prepared = (query: string, accessToken: string, variables: object): PreparedRequest => ({
-  headers: ['content-type', 'application/json', 'authorization', `Bearer ${accessToken}`],
-  body: Buffer.from(JSON.stringify({ query, variables })),
-});
 
 const atEpoch = (now: number | null) => (now === null ? null : performance.timeOrigin + now);

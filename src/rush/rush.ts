@@ -1,22 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Administrator } from './administrator.ts';
 import { Api, ApiError } from './api.ts';
 import type { Crowd, CrowdResult } from './crowd.ts';
 import { crowdOf } from './crowd-process.ts';
-import { type Audit, judge, knows, type LessonState } from './invariants.ts';
-import { DEFAULT_URL, type RushOptions, SetupError, UnjudgedError } from './options.ts';
-import { OwnServer } from './own-server.ts';
-import type { ProgressBar } from './progress.ts';
+import { asked, auditAfter, givenServer, interruptible, LOOK_EVERY_MS, type Surroundings, startServer } from './host.ts';
+import { judge, knows, type LessonState } from './invariants.ts';
+import { type RushOptions, SetupError, UnjudgedError } from './options.ts';
 import { type Report, reportOf } from './report.ts';
 import { seriesOf, workBetween } from './server-metrics.ts';
 import { Stage } from './stage.ts';
 import type { Watched } from './watcher.ts';
-
-export interface Surroundings {
-  environment: NodeJS.ProcessEnv;
-  bar: ProgressBar;
-  /** Interrupts the rehearsal; everything that was started is ended before the promise rejects. */
-  signal: AbortSignal;
-}
 
 /**
  * Holds one rehearsal: prepares it, lets everybody enrol at once, waits for the truth to arrive everywhere, and judges.
@@ -25,31 +18,31 @@ export interface Surroundings {
  */
 export async function holdRush(options: RushOptions, { environment, bar, signal }: Surroundings): Promise<Report> {
   await using ending = new AsyncDisposableStack();
-  const interrupted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
-  interrupted.catch(() => undefined);
-  const step = <T>(work: Promise<T>): Promise<T> => Promise.race([work, interrupted]);
+  const step = interruptible(signal);
 
   const given = await step(givenServer(options));
   const origin = given ?? (await step(startServer(options, { environment, bar, ending })));
   const api = new Api(origin);
 
-  const stage = new Stage(api, options);
-  await step(stage.signIn());
+  const administrator = new Administrator(api, options.admin);
+  await step(administrator.signIn());
+  const stage = new Stage(api, administrator, options);
   ending.defer(async () => {
     try {
       await stage.close();
+      await administrator.signOut();
     } catch (error) {
       // A server of ours got the same Ctrl+C, and its data go with it.
       if (given) bar.say(`The sale of the rehearsal was not closed: ${(error as Error).message}`);
     }
   });
   let made = 0;
-  const making = stage.makeMembers((count) => {
+  const making = administrator.makeMembers(options.members, (count) => {
     made = count;
   });
   const accessTokens = await bar.during('Members', step(making), () => ({ done: made, total: options.members }));
   const lessonId = await step(stage.makeLesson());
-  const provider = options.pay > 0 ? await step(stage.provider()) : '';
+  const provider = options.pay > 0 ? await step(administrator.provider()) : '';
   const { watchers, connections, pay, lockers } = options;
   const plan = { origin, lessonId, accessTokens, watchers, connections, pay, provider, lockers };
   const crowd = ending.adopt(crowdOf(plan, options.processes), (one) => one.close());
@@ -63,7 +56,7 @@ export async function holdRush(options: RushOptions, { environment, bar, signal 
   }));
   const held: Held = { options, origin, isGiven: given !== null, lessonId, before, result };
   // Awaited here: what is ended when this function returns is needed until then.
-  return await step(judged(held, { api, stage, crowd }));
+  return await step(judged(held, { api, administrator, stage, crowd }));
 }
 
 interface Held {
@@ -81,12 +74,12 @@ type Metrics = Awaited<ReturnType<Api['metrics']>>;
 /** Looks at what is left of a rush. @throws UnjudgedError when the server cannot be asked any more. */
 async function judged(
   { options, origin, isGiven, lessonId, before, result }: Held,
-  { api, stage, crowd }: { api: Api; stage: Stage; crowd: Crowd },
+  { api, administrator, stage, crowd }: { api: Api; administrator: Administrator; stage: Stage; crowd: Crowd },
 ): Promise<Report> {
   try {
     const after = await asked(() => api.metrics(options.metricsToken), performance.now() + options.settleSeconds * 1000);
     const { state, watched } = await settle(stage, crowd, result.payments.granted, options.settleSeconds);
-    const audit = await auditAfter(stage, state, options.settleSeconds);
+    const audit = await auditAfter(administrator, state.at, options.settleSeconds);
     const { members, places, watchers, connections, processes, pay, lockers, policy } = options;
     const { enrolments, payments, firstExpiresAt } = result;
     return reportOf({
@@ -112,28 +105,6 @@ async function judged(
   }
 }
 
-/** The address of the server that is there already; null when one has to be started. */
-async function givenServer({ url, own }: RushOptions): Promise<string | null> {
-  if (own) return null;
-  const health = await new Api(url ?? DEFAULT_URL).health();
-  if (health?.isReady) return url ?? DEFAULT_URL;
-  if (!url) return null;
-  throw new SetupError(
-    health
-      ? `The server at ${url} is not ready (${health.status}): look at its log.`
-      : `No lastseat answers at ${url}/health/ready: start it with npm start, or leave --url out to have one started.`,
-  );
-}
-
-async function startServer(
-  { watchers, keep }: RushOptions,
-  { environment, bar, ending }: Pick<Surroundings, 'environment' | 'bar'> & { ending: AsyncDisposableStack },
-): Promise<string> {
-  bar.say('Starting a server with a database of its own.');
-  const server = ending.use(new OwnServer({ environment, watchers, keep }));
-  return server.ready();
-}
-
 /** Waits until the query and every watcher say the same, and what was paid is sold; past the deadline, what they said last. */
 async function settle(stage: Stage, crowd: Crowd, paid: number, seconds: number): Promise<{ state: LessonState; watched: Watched[] }> {
   const deadline = performance.now() + seconds * 1000;
@@ -144,29 +115,3 @@ async function settle(stage: Stage, crowd: Crowd, paid: number, seconds: number)
     await delay(LOOK_EVERY_MS);
   }
 }
-
-/** Audits are shared between callers for some seconds, so the first may be from before the end. */
-async function auditAfter(stage: Stage, state: LessonState, seconds: number): Promise<Audit | null> {
-  const deadline = performance.now() + (seconds + AUDIT_SHARED_SECONDS) * 1000;
-  for (;;) {
-    const audit = await asked(() => stage.audit(), deadline);
-    if (Date.parse(audit.at) >= Date.parse(state.at)) return audit;
-    if (performance.now() > deadline) return null;
-    await delay(LOOK_EVERY_MS);
-  }
-}
-
-/** Asks again until the deadline: what 100,000 members found is not thrown away because one question about it failed. */
-async function asked<T>(question: () => Promise<T>, deadline: number): Promise<T> {
-  for (;;) {
-    try {
-      return await question();
-    } catch (error) {
-      if (performance.now() > deadline || !(error instanceof SetupError || error instanceof ApiError)) throw error;
-      await delay(LOOK_EVERY_MS);
-    }
-  }
-}
-
-const LOOK_EVERY_MS = 100;
-const AUDIT_SHARED_SECONDS = 10;
