@@ -2,7 +2,7 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { RushAuditDocument, RushProvidersDocument, RushSignInDocument, RushSignOutDocument } from '../../schema/generated/operations.ts';
 import { type Api, ApiError } from './api.ts';
 import type { Audit } from './invariants.ts';
-import { type RushOptions, SetupError } from './options.ts';
+import { type CommonOptions, SetupError } from './options.ts';
 
 const MEMBERS_PER_CALL = 10_000;
 
@@ -12,10 +12,10 @@ const CREATE_MEMBERS = 'mutation RushMembers($count: Int!) { createRehearsalMemb
 /** Who prepares a rehearsal, looks at what came of it, and puts it away. */
 export class Administrator {
   private readonly api: Api;
-  private readonly who: RushOptions['admin'];
+  private readonly who: CommonOptions['admin'];
   private accessToken: string | undefined;
 
-  constructor(api: Api, who: RushOptions['admin']) {
+  constructor(api: Api, who: CommonOptions['admin']) {
     this.api = api;
     this.who = who;
   }

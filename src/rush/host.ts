@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Administrator } from './administrator.ts';
 import { Api, ApiError } from './api.ts';
 import type { Audit } from './invariants.ts';
-import { DEFAULT_URL, type RushOptions, SetupError } from './options.ts';
+import { type CommonOptions, DEFAULT_URL, SetupError } from './options.ts';
 import { OwnServer } from './own-server.ts';
 import type { ProgressBar } from './progress.ts';
 
@@ -20,7 +20,7 @@ export function interruptible(signal: AbortSignal): <T>(work: Promise<T>) => Pro
   return (work) => Promise.race([work, interrupted]);
 }
 
-type ServerOptions = Pick<RushOptions, 'url' | 'own' | 'watchers' | 'keep'>;
+type ServerOptions = Pick<CommonOptions, 'url' | 'own' | 'watchers' | 'keep'>;
 
 /** The address of the server that is there already; null when one has to be started. */
 export async function givenServer({ url, own }: ServerOptions): Promise<string | null> {

@@ -2,6 +2,7 @@ import { HELP, parseCommand, SetupError, UnjudgedError } from './options.ts';
 import { ProgressBar } from './progress.ts';
 import { textOf } from './report.ts';
 import { holdRush } from './rush.ts';
+import { holdSeatsRush, seatsTextOf } from './seats/seats-rush.ts';
 
 const EXIT = { ok: 0, broken: 1, setup: 2, interrupted: 130 } as const;
 
@@ -21,8 +22,12 @@ async function main(): Promise<number> {
       return EXIT.ok;
     }
     isJson = command.options.json;
-    const report = await holdRush(command.options, { environment, bar, signal: interruption.signal });
-    process.stdout.write(command.options.json ? `${JSON.stringify(report)}\n` : `\n${textOf(report)}`);
+    const surroundings = { environment, bar, signal: interruption.signal };
+    const { report, text } =
+      command.name === 'seats'
+        ? await holdSeatsRush(command.options, surroundings).then((report) => ({ report, text: seatsTextOf(report) }))
+        : await holdRush(command.options, surroundings).then((report) => ({ report, text: textOf(report) }));
+    process.stdout.write(isJson ? `${JSON.stringify(report)}\n` : `\n${text}`);
     return report.ok ? EXIT.ok : EXIT.broken;
   } catch (error) {
     if (error instanceof Interrupted) {

@@ -74,7 +74,8 @@ export function reportOf({ result, watched, ...parts }: ReportParts): Report {
   };
 }
 
-function answersOf(tally: Tally, lastAnswerMs: number | null): Answers {
+/** Counts and latencies of a tally. */
+export function answersOf(tally: Tally, lastAnswerMs: number | null): Answers {
   const answered = tally.fromClick.length;
   return {
     granted: tally.granted,
@@ -155,13 +156,13 @@ export function textOf(report: Report): string {
   return `${lines.join('\n')}\n`;
 }
 
-const row = (name: string, value: string) => `  ${name.padEnd(14)}${value}`;
-const number = (value: number) => value.toLocaleString('en');
-const decimal = (value: number | null) => (value === null ? 'none' : value.toFixed(1));
-const ms = (value: number | null) =>
+export const row = (name: string, value: string) => `  ${name.padEnd(14)}${value}`;
+export const number = (value: number) => value.toLocaleString('en');
+export const decimal = (value: number | null) => (value === null ? 'none' : value.toFixed(1));
+export const ms = (value: number | null) =>
   value === null ? 'never' : value < 10_000 ? `${value.toFixed(0)} ms` : `${(value / 1000).toFixed(1)} s`;
-const latency = ({ p50, p95, p99, max }: Latency) => `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, max ${ms(max)}`;
-const counts = (values: Record<string, number>) =>
+export const latency = ({ p50, p95, p99, max }: Latency) => `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, max ${ms(max)}`;
+export const counts = (values: Record<string, number>) =>
   Object.entries(values)
     .map(([name, count]) => `${name} ${number(count)}`)
     .join(', ');

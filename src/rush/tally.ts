@@ -76,7 +76,8 @@ export class AnswerReader<Success extends { __typename: string }> {
 /** Refusals may name what they are about. */
 const DISTINCT_MAX = 100;
 
-function readingOf<Success extends { __typename: string }>(status: number, body: string): Reading<Success> {
+/** What an answer says. */
+export function readingOf<Success extends { __typename: string }>(status: number, body: string): Reading<Success> {
   const parsed = parse(body);
   const result = Object.values(parsed?.data ?? {})[0];
   if (result?.__typename.endsWith('Success')) return { granted: result as unknown as Success };

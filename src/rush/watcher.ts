@@ -52,7 +52,7 @@ export class Watcher {
           },
           error: (error) => {
             this.watched.failure = reasonOf(error);
-            reject(refused(this.watched.failure));
+            reject(refusedWatcher(this.watched.failure));
           },
           complete: () => {
             this.watched.failure ??= 'the server completed the subscription';
@@ -75,14 +75,16 @@ export function note(watched: Watched, { version, free }: { version: number; fre
   watched.last = { version, free };
 }
 
-function reasonOf(error: unknown): string {
+/** Why a socket was lost or not taken. */
+export function reasonOf(error: unknown): string {
   const { code, reason, message } = error as { code?: number | string; reason?: string; message?: string };
   if (typeof code === 'number') return `closed with ${code}${reason ? `, ${reason}` : ''}`;
   if (Array.isArray(error)) return String(error[0]?.message);
   return message || String(code ?? 'the socket failed');
 }
 
-const refused = (reason: string) =>
+/** For the person at the terminal: what to do about it. */
+export const refusedWatcher = (reason: string) =>
   new SetupError(
     `The server does not take a watcher's WebSocket (${reason}). ${
       reason.includes('Too many connections')

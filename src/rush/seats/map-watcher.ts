@@ -1,0 +1,70 @@
+import { print } from 'graphql';
+import { type Client, createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { RushSeatsDocument } from '../../../schema/generated/operations.ts';
+import { reasonOf, refusedWatcher } from '../watcher.ts';
+import { type MapMessage, MapView } from './map-view.ts';
+
+/** One browser with the map of a performance, with the client of graphql-ws as it is. After a reconnect it goes on from the version it knows. */
+export class MapWatcher {
+  readonly view = new MapView();
+  reconnects = 0;
+  /** Why it stopped for good; null while it watches. */
+  failure: string | null = null;
+  private readonly client: Client;
+  private readonly performanceId: string;
+  private isStopped = false;
+
+  constructor(origin: string, performanceId: string) {
+    this.performanceId = performanceId;
+    let connected = 0;
+    this.client = createClient({
+      url: `${origin.replace(/^http/, 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+      on: {
+        connected: () => {
+          this.reconnects = connected++;
+        },
+      },
+    });
+  }
+
+  /** Answers when the first map has come. @throws SetupError when the server does not take the socket. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const subscribe = () => {
+        const variables = { performanceId: this.performanceId, after: this.view.messages > 0 ? this.view.version : null };
+        this.client.subscribe<{ seatsChanged: MapMessage }>(
+          { query: print(RushSeatsDocument), variables },
+          {
+            next: ({ data, errors }) => {
+              if (data) this.view.apply(data.seatsChanged);
+              else this.failure = errors?.[0]?.message ?? 'an empty message';
+              resolve();
+            },
+            error: (error) => {
+              if (this.isStopped) return;
+              if (this.view.messages > 0) setTimeout(subscribe, AGAIN_MS);
+              else {
+                this.failure = reasonOf(error);
+                reject(refusedWatcher(this.failure));
+              }
+            },
+            complete: () => {
+              if (!this.isStopped) this.failure ??= 'the server completed the subscription';
+            },
+          },
+        );
+      };
+      subscribe();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    await Promise.resolve(this.client.dispose()).catch(() => undefined);
+  }
+}
+
+const AGAIN_MS = 500;

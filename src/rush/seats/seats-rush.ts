@@ -1,0 +1,125 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Administrator } from '../administrator.ts';
+import { Api, ApiError } from '../api.ts';
+import { asked, auditAfter, givenServer, interruptible, LOOK_EVERY_MS, type Surroundings, startServer } from '../host.ts';
+import { type SeatsOptions, SetupError, UnjudgedError } from '../options.ts';
+import { seriesOf, workBetween } from '../server-metrics.ts';
+import { houseOf, type PlanFile, planOf } from './house.ts';
+import { SOLD } from './map-view.ts';
+import { MapWatcher } from './map-watcher.ts';
+import { SeatCrowd, type SeatCrowdResult } from './seat-crowd.ts';
+import { type HouseReport, houseReportOf, houseTextOf, knowsMap } from './seat-report.ts';
+import { type MapState, SeatStage } from './seat-stage.ts';
+
+/** Everything a rehearsal of seats found; what `--json` prints. */
+export interface SeatsReport {
+  ok: boolean;
+  rush: { url: string; server: 'own' | 'given' } & Pick<SeatsOptions, 'watchers' | 'connections' | 'pay' | 'abandon'>;
+  houses: HouseReport[];
+}
+
+export const seatsTextOf = ({ houses }: SeatsReport): string => houses.map(houseTextOf).join('\n');
+
+/**
+ * Sells out one house after the other.
+ *
+ * @throws SetupError when a rehearsal could not be held; the signal's reason when it was interrupted.
+ */
+export async function holdSeatsRush(options: SeatsOptions, { environment, bar, signal }: Surroundings): Promise<SeatsReport> {
+  await using ending = new AsyncDisposableStack();
+  const step = interruptible(signal);
+  const given = await step(givenServer(options));
+  const origin = given ?? (await step(startServer(options, { environment, bar, ending })));
+  const api = new Api(origin);
+  const administrator = new Administrator(api, options.admin);
+  await step(administrator.signIn());
+  ending.defer(() => administrator.signOut().catch(() => undefined));
+
+  const houses: HouseReport[] = [];
+  for (const { house, members } of options.houses) {
+    const report = step(sellOut(planOf(house), members, { options, origin, api, administrator, bar, isGiven: given !== null }));
+    houses.push(await report);
+  }
+  const { watchers, connections, pay, abandon } = options;
+  return {
+    ok: houses.every(({ ok }) => ok),
+    rush: { url: origin, server: given === null ? 'own' : 'given', watchers, connections, pay, abandon },
+    houses,
+  };
+}
+
+interface Scene extends Pick<Surroundings, 'bar'> {
+  options: SeatsOptions;
+  origin: string;
+  api: Api;
+  administrator: Administrator;
+  isGiven: boolean;
+}
+
+async function sellOut(plan: PlanFile, members: number, { options, origin, api, administrator, bar, isGiven }: Scene): Promise<HouseReport> {
+  await using ending = new AsyncDisposableStack();
+  const house = houseOf(plan);
+  const stage = new SeatStage(api, administrator);
+  ending.defer(() =>
+    stage.close().catch((error: Error) => void (isGiven && bar.say(`The sale of the rehearsal was not closed: ${error.message}`))),
+  );
+  let made = 0;
+  const making = administrator.makeMembers(members, (count) => {
+    made = count;
+  });
+  const accessTokens = await bar.during('Members', making, () => ({ done: made, total: members }));
+  const performanceId = await stage.makePerformance(plan);
+  const { connections, atOnce, pay, abandon } = options;
+  const provider = pay > 0 ? await administrator.provider() : '';
+  const crowd = ending.adopt(
+    new SeatCrowd({ origin, performanceId, house, accessTokens, connections, atOnce, pay, abandon, provider }),
+    (one) => one.close(),
+  );
+  await crowd.prepare();
+  // Somebody must see the map for the members to pick from.
+  const watchers = Array.from({ length: Math.max(1, options.watchers) }, () => new MapWatcher(origin, performanceId));
+  ending.defer(async () => void (await Promise.all(watchers.map((watcher) => watcher.stop()))));
+  for (let first = 0; first < watchers.length; first += HANDSHAKES)
+    await Promise.all(watchers.slice(first, first + HANDSHAKES).map((watcher) => watcher.start()));
+
+  const before = await api.metrics(options.metricsToken);
+  const result = await bar.during(house.name, crowd.rush((watchers[0] as MapWatcher).view), () => ({
+    done: crowd.progress.done,
+    total: members,
+    note: `${crowd.progress.seats.toLocaleString('en')} seats taken, ${crowd.progress.paid.toLocaleString('en')} paid`,
+  }));
+  try {
+    const after = await asked(() => api.metrics(options.metricsToken), performance.now() + options.settleSeconds * 1_000);
+    const map = await settle(stage, watchers, result, options.settleSeconds);
+    const audit = await auditAfter(administrator, map.at, options.settleSeconds);
+    return houseReportOf({
+      house,
+      performanceId,
+      members,
+      result,
+      map,
+      watchers,
+      audit,
+      server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
+      serverProblem: 'problem' in after ? after.problem : null,
+    });
+  } catch (error) {
+    if (!(error instanceof SetupError || error instanceof ApiError)) throw error;
+    throw new UnjudgedError(`${result.seats.held} seats were given, but the server cannot be asked what came of it: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Waits until the query and every watcher say the same, and what was paid is sold; past the deadline, what they said last. */
+async function settle(stage: SeatStage, watchers: readonly MapWatcher[], { seats }: SeatCrowdResult, seconds: number): Promise<MapState> {
+  const deadline = performance.now() + seconds * 1_000;
+  for (;;) {
+    const map = await asked(() => stage.map(), deadline);
+    const sold = map.states.reduce((count, state) => count + Number(state === SOLD), 0);
+    if (performance.now() > deadline || (sold === seats.paid && watchers.every((watcher) => knowsMap(watcher, map)))) return map;
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+const HANDSHAKES = 100;
