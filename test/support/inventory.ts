@@ -93,8 +93,11 @@ export class TestInventory implements AsyncDisposable {
   }
 
   /** A pool of so many numbered units, numbered from 0; ids by number. */
-  async numbered(count: number, { priceMinor = 0, ...options }: Omit<PoolOptions, 'capacity'> = {}): Promise<{ pool: string; units: string[] }> {
-    const pool = await this.pool({ ...options, capacity: count });
+  async numbered(
+    count: number,
+    { priceMinor = 0, poolPriceMinor = 0, ...options }: Omit<PoolOptions, 'capacity'> & { poolPriceMinor?: number } = {},
+  ): Promise<{ pool: string; units: string[] }> {
+    const pool = await this.pool({ ...options, capacity: count, priceMinor: poolPriceMinor });
     const units = Array.from({ length: count }, (_, number) => ({ number, label: `A-${number}`, priceMinor, isBlocked: false }));
     await this.kernel.database.transact((em) => insertUnits(em, pool, units), { name: 'insert-units' });
     return { pool, units: units.map(({ number }) => unitIdOf(pool, number)) };
@@ -223,6 +226,13 @@ export const waitingForLocks = (inventory: TestInventory, sessions = 1): Promise
     );
     return rows.length >= sessions ? rows.map(({ pid }) => pid) : null;
   });
+
+/** How often a session of the nodes was stopped because it waited in a circle. */
+export async function deadlocks(inventory: TestInventory): Promise<number> {
+  let count = 0;
+  for (const kernel of inventory.kernels) count += await kernel.count('lastseat_transaction_retries_total', { cause: 'deadlock' });
+  return count;
+}
 
 /** The negative control of a race: with the protection off, the scenario's own assertion (not just any error) must fail. */
 export async function expectViolationSeen(scenario: Promise<unknown>): Promise<void> {
