@@ -11,16 +11,21 @@ import { claimHolds } from './migration-20261121000600-late-choice.ts';
  */
 export class Migration20261121000800NumberedUnits extends Migration {
   override up(): void {
-    this.addSql(TABLES);
+    this.addSql(COLUMNS);
+    this.addSql(STATES);
+    this.addSql(CONSTRAINTS);
     this.addSql(CLAIM_HOLDS);
     this.addSql(GIVE_BACK);
     this.addSql(MOVE_HOLD);
     this.addSql(BLOCK_UNITS);
+    this.addSql(KEEP_UNIT_FOR);
     this.addSql(LET_GO_UNITS);
   }
 
   override down(): void {
-    this.addSql('drop function let_go_units(uuid[]); drop function block_units(uuid, int[], boolean);');
+    this.addSql(
+      'drop function let_go_units(uuid[]); drop function keep_unit_for(uuid, uuid); drop function block_units(uuid, int[], boolean);',
+    );
     this.addSql(MOVE_HOLD_BEFORE.replace('create function', 'create or replace function'));
     this.addSql(GIVE_BACK_BEFORE.replace('create function', 'create or replace function'));
     this.addSql(claimHolds({ isChosen: true }).replace('create function', 'create or replace function'));
@@ -33,20 +38,30 @@ export class Migration20261121000800NumberedUnits extends Migration {
   }
 }
 
-const TABLES = `
+const COLUMNS = `
   alter table pool
     add column is_watched boolean not null default false,
     add column abandoned_max int check (abandoned_max > 0),
     add column cool_down_seconds int check (cool_down_seconds between 1 and 86400),
     add constraint pool_cool_down_whole check ((abandoned_max is null) = (cool_down_seconds is null));
   alter table unit
-    add column number int check (number >= 0),
+    add column number int check (number between 0 and 65535), -- four hexadecimal digits: the end of the unit's id, see units.ts
     add column price_minor int check (price_minor >= 0),
     add column state text not null default 'AVAILABLE' check (state in ('AVAILABLE', 'KEPT', 'HELD', 'SOLD', 'BLOCKED')),
     add column version int not null default 1,
     add column kept_until timestamptz,
-    add column kept_for uuid,
-    add constraint unit_state_agrees check ((hold_id is not null) = (state in ('HELD', 'SOLD')) and (kept_until is not null) = (state = 'KEPT')),
+    add column kept_for uuid;
+`;
+
+/** Units that are taken while this is deployed. */
+const STATES = `
+  update unit u set state = case h.state when 'CONFIRMED' then 'SOLD' else 'HELD' end from hold h where h.id = u.hold_id;
+`;
+
+const CONSTRAINTS = `
+  alter table unit
+    add constraint unit_state_agrees check ((hold_id is not null) = (state in ('HELD', 'SOLD')) and (kept_until is not null) = (state = 'KEPT')
+      and (kept_for is null or state = 'KEPT')),
     add unique (pool_id, number);
   create index unit_changed on unit (pool_id, version);
   create index unit_kept on unit (kept_until) where state = 'KEPT';
@@ -207,14 +222,18 @@ begin
     where h.claimant_id = p_claimants[w.claim] and h.state in ('HELD', 'PAYING', 'CONFIRMED')
   ) mine on w.per_claimant_max is not null or w.quota_key is not null
   left join lateral (
-    -- Version 2: its only change was its end. Whoever began to pay did not abandon it. Pools of one quota are one sale: asked once for each claim.
-    select h.changed_at as at from hold h
-    where h.claimant_id = p_claimants[w.claim] and h.state in ('RELEASED', 'EXPIRED') and h.version = 2
-      and h.changed_at > v_now - make_interval(secs => w.cool_down_seconds)
+    -- Abandoned: its only change was its end. Whoever began to pay did not abandon it, nor did who was offered it. What has run out ended at its deadline,
+    -- tidied or not, and however late. Asked once for each pool of a claim; the condition stands inside, so that nothing is looked for where there is no limit.
+    select ended.at
+    from hold h cross join lateral (select case h.state when 'RELEASED' then h.changed_at else h.expires_at end as at) ended
+    where w.abandoned_max is not null and (w.position = 0 or p_item_pools[w.n - 1] <> w.pool)
+      and h.claimant_id = p_claimants[w.claim]
+      and (h.state in ('RELEASED', 'EXPIRED') and h.version = 2 or h.state = 'HELD' and h.version = 1 and h.expires_at <= v_now)
+      and ended.at > v_now - make_interval(secs => w.cool_down_seconds)
       and exists (select 1 from hold_item t join pool q on q.id = t.pool_id
                   where t.hold_id = h.id and (t.pool_id = w.pool or q.quota_key = w.quota_key))
-    order by h.changed_at desc offset w.abandoned_max - 1 limit 1
-  ) abandoned on w.abandoned_max is not null and w.position = 0;
+    order by ended.at desc offset w.abandoned_max - 1 limit 1
+  ) abandoned on true;
 
   if array_remove(p_item_units, null) <> '{}' then
     select array_agg(case when i.unit is not null then i.number end order by i.n) into v_item_unit
@@ -403,32 +422,81 @@ end $$;
 
 /**
  * Takes units of a pool out of the sale, or puts them back into it; the capacity follows. All or nothing: {"outcome": "NOT_FOUND" | "TAKEN", "numbers": […]}
- * names those that stand in the way, {"outcome": "DONE", "pools": […]} says that none did. Those that are so already stay so.
+ * names those that stand in the way, {"outcome": "DONE"} says that none did; "pools" are those that changed, of a refusal too: what has run out is taken
+ * back first. A unit that is kept for a follower is nobody's yet and can be blocked. Those that are so already stay so.
  */
 const BLOCK_UNITS = `
 create function block_units(p_pool uuid, p_numbers int[], p_is_blocked boolean) returns json
 language plpgsql as $$
 declare
   v_pool pool;
+  v_given_back pool[];
   v_numbers int[];
   v_changes int;
+  v_outcome text := 'NOT_FOUND';
+  v_pools json;
 begin
+  select array_agg(p) into v_given_back from give_back(array(
+    select h.id from hold h
+    where h.state = 'HELD' and h.expires_at <= clock_timestamp() and exists (select 1 from hold_item i where i.hold_id = h.id and i.pool_id = p_pool)
+    order by h.id for update), 'HELD', 'EXPIRED') p;
   select * into v_pool from pool where id = p_pool for no key update;
-  select array_agg(n order by n) into v_numbers from unnest(p_numbers) n
-  where not exists (select 1 from unit u where u.pool_id = p_pool and u.number = n);
-  if v_numbers is not null then return json_build_object('outcome', 'NOT_FOUND', 'numbers', v_numbers); end if;
-  select array_agg(u.number order by u.number) into v_numbers from unit u
-  where p_is_blocked and u.pool_id = p_pool and u.number = any (p_numbers) and u.state not in ('AVAILABLE', 'BLOCKED');
-  if v_numbers is not null then return json_build_object('outcome', 'TAKEN', 'numbers', v_numbers); end if;
 
-  update unit set state = case when p_is_blocked then 'BLOCKED' else 'AVAILABLE' end, version = v_pool.version + 1
-  where pool_id = p_pool and number = any (p_numbers) and state = case when p_is_blocked then 'AVAILABLE' else 'BLOCKED' end;
-  get diagnostics v_changes = row_count;
-  if v_changes > 0 then
-    update pool set capacity = capacity + case when p_is_blocked then -v_changes else v_changes end, version = version + 1, changed_at = clock_timestamp()
-    where id = p_pool returning * into v_pool;
+  select array_agg(distinct n order by n) into v_numbers from unnest(p_numbers) n
+  where not exists (select 1 from unit u where u.pool_id = p_pool and u.number = n);
+  if v_numbers is null and p_is_blocked then
+    v_outcome := 'TAKEN';
+    select array_agg(u.number order by u.number) into v_numbers from unit u
+    where u.pool_id = p_pool and u.number = any (p_numbers) and u.state in ('HELD', 'SOLD');
   end if;
-  return json_build_object('outcome', 'DONE', 'pools', json_build_array(v_pool));
+
+  if v_numbers is null then
+    update unit set state = case when p_is_blocked then 'BLOCKED' else 'AVAILABLE' end, version = v_pool.version + 1, kept_until = null, kept_for = null
+    where pool_id = p_pool and number = any (p_numbers) and (state = 'BLOCKED') <> p_is_blocked;
+    get diagnostics v_changes = row_count;
+    if v_changes > 0 then
+      update pool set capacity = capacity + case when p_is_blocked then -v_changes else v_changes end, version = version + 1, changed_at = clock_timestamp()
+      where id = p_pool returning * into v_pool;
+    end if;
+  end if;
+  select coalesce(json_agg(p order by p.id), '[]') into v_pools from (
+    select * from unnest(v_given_back) g where g.id <> p_pool
+    union all select (v_pool).* where v_changes > 0 or v_pool.id in (select id from unnest(v_given_back))) p;
+  if v_numbers is null then return json_build_object('outcome', 'DONE', 'pools', v_pools); end if;
+  return json_build_object('outcome', v_outcome, 'numbers', v_numbers, 'pools', v_pools);
+end $$;
+`;
+
+/**
+ * Keeps a kept unit for one claimant and nobody else, for 10 seconds from now. False when it is not kept any more.
+ *
+ * It locks what a claim of this claimant for this unit will lock, in a claim's order: quota, holds that have run out, pools. The unit's row alone would not
+ * do: a claim that has the pool and has seen the unit's time pass would overwrite it, or wait for it while the claim that follows waits for the pool.
+ */
+const KEEP_UNIT_FOR = `
+create function keep_unit_for(p_unit uuid, p_claimant uuid) returns boolean
+language plpgsql
+set lock_timeout = '2s'
+as $$
+declare
+  v_pool pool;
+  v_expired uuid[];
+begin
+  select p.* into v_pool from unit u join pool p on p.id = u.pool_id where u.id = p_unit;
+  if not found then return false; end if;
+  if v_pool.quota_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended(p_claimant::text || v_pool.quota_key, 0));
+  end if;
+  v_expired := array(
+    select h.id from hold h
+    where h.state = 'HELD' and h.expires_at <= clock_timestamp() and exists (
+      select 1 from hold_item i join pool q on q.id = i.pool_id
+      where i.hold_id = h.id and (i.pool_id = v_pool.id or h.claimant_id = p_claimant and q.quota_key = v_pool.quota_key))
+    order by h.id for update);
+  perform 1 from pool where id = v_pool.id or id in (select i.pool_id from hold_item i where i.hold_id = any (v_expired)) order by id for no key update;
+
+  update unit set kept_for = p_claimant, kept_until = clock_timestamp() + interval '10 s' where id = p_unit and state = 'KEPT';
+  return found;
 end $$;
 `;
 

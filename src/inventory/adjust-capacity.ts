@@ -10,7 +10,7 @@ export type Adjusted =
 /**
  * Sets the capacity of a pool, up or down, in the caller's transaction. What has run out is taken back first, so only live holds forbid a lower
  * capacity; the guard is in the statement itself, so a claim that arrives meanwhile cannot be overtaken. `pools`: all that changed; tell the watchers
- * of them after the commit.
+ * of them after the commit. Of a pool of numbered units the capacity follows from what is blocked: see `blockUnits`.
  */
 export async function adjustCapacity(
   em: EntityManager,

@@ -36,10 +36,11 @@ export const inventoryChecks: Check[] = [
   },
   {
     name: 'unit-state-agrees',
-    promise: 'The state of a unit is that of its hold, and no version of a unit is ahead of its pool.',
+    promise: 'The state of a unit is that of its hold, which has it among its items, and no version of a unit is ahead of its pool.',
     sql: `
       select u.id, u.state, h.state as hold_state, u.version, p.version as pool_version from unit u join pool p on p.id = u.pool_id left join hold h on h.id = u.hold_id
       where u.version > p.version
+         or u.hold_id is not null and not exists (select 1 from hold_item i where i.hold_id = u.hold_id and i.unit_id = u.id)
          or u.state is distinct from case when h.state in ('HELD', 'PAYING') then 'HELD' when h.state = 'CONFIRMED' then 'SOLD'
                                           when h.id is null and u.state in ('AVAILABLE', 'KEPT', 'BLOCKED') then u.state end`,
   },

@@ -1,8 +1,12 @@
+import assert from 'node:assert/strict';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type pg from 'pg';
 import type { PoolRow } from './decide-claims.ts';
 
-/** What a unit of a numbered pool is. `KEPT`: given back, and for some seconds only for whoever it is offered to. */
+/**
+ * What a unit of a numbered pool is. `KEPT`: given back in a pool that is watched; for 10 seconds only for whoever it is offered to, then for anybody,
+ * whether or not a process was there to offer it.
+ */
 export const UNIT_STATES = ['AVAILABLE', 'KEPT', 'HELD', 'SOLD', 'BLOCKED'] as const;
 export type UnitState = (typeof UNIT_STATES)[number];
 
@@ -10,7 +14,13 @@ export type UnitState = (typeof UNIT_STATES)[number];
 export const UNIT_NUMBER_MAX = 65_535;
 
 /** The id of the unit with this number in a pool whose units were numbered by {@link insertUnits}. */
-export const unitIdOf = (poolId: string, number: number): string => poolId.slice(0, 32) + number.toString(16).padStart(4, '0');
+export function unitIdOf(poolId: string, number: number): string {
+  assert(
+    Number.isInteger(number) && number >= 0 && number <= UNIT_NUMBER_MAX,
+    `A unit has a number of 0 to ${UNIT_NUMBER_MAX}, not ${number}.`,
+  );
+  return poolId.slice(0, 32) + number.toString(16).padStart(4, '0');
+}
 
 /** The number of a unit, from its id. */
 export const unitNumberOf = (unitId: string): number => Number.parseInt(unitId.slice(32), 16);
@@ -35,12 +45,16 @@ export async function insertUnits(em: EntityManager, poolId: string, units: read
   );
 }
 
+/** `pools` changed, also where the answer is a refusal: what had run out was taken back. */
 export type Blocked =
   | { outcome: 'DONE'; pools: PoolRow[] }
-  /** These stand in the way: nothing was changed. */
-  | { outcome: 'NOT_FOUND' | 'TAKEN'; numbers: number[] };
+  /** These stand in the way: none was blocked or unblocked. `TAKEN`: held or sold. */
+  | { outcome: 'NOT_FOUND' | 'TAKEN'; numbers: number[]; pools: PoolRow[] };
 
-/** Takes units out of the sale or puts them back into it, all or none. After the commit, pass `pools` to `Inventory.tell`. */
+/**
+ * Takes units out of the sale or puts them back into it, all or none; the pool's capacity follows. A unit that is kept for a follower can be blocked.
+ * After the commit, pass `pools` to `Inventory.tell`.
+ */
 export async function blockUnits(em: EntityManager, poolId: string, numbers: readonly number[], isBlocked: boolean): Promise<Blocked> {
   const [row] = await em.execute<{ answer: Blocked }[]>('select block_units(?, ?::int[], ?) as answer', [
     poolId,
@@ -51,13 +65,14 @@ export async function blockUnits(em: EntityManager, poolId: string, numbers: rea
   return row.answer;
 }
 
-/** Whether units that are given back are kept for 10 seconds, so that they can be offered to whoever follows them. */
+/**
+ * Whether units that are given back are kept for 10 seconds, so that they can be offered to whoever follows them. The pools stay locked until the
+ * caller's transaction ends: what is still taken when this returns is kept when it is given back.
+ */
 export async function watchPools(em: EntityManager, poolIds: readonly string[], isWatched: boolean): Promise<void> {
-  await em.execute('update pool set is_watched = ? where id = any (?::uuid[]) and is_watched <> ?', [
-    isWatched,
-    `{${poolIds.join(',')}}`,
-    isWatched,
-  ]);
+  const ids = `{${poolIds.join(',')}}`;
+  await em.execute('select from pool where id = any (?::uuid[]) order by id for no key update', [ids]);
+  await em.execute('update pool set is_watched = ? where id = any (?::uuid[]) and is_watched <> ?', [isWatched, ids, isWatched]);
 }
 
 export interface KeptUnit {
@@ -78,16 +93,12 @@ export async function keptUnits(pool: pg.Pool, limit: number): Promise<KeptUnit[
 }
 
 /**
- * From now on only this claimant can take the unit, until its time has passed. False when it is no longer kept, or for somebody else.
- * Claim it in the same transaction, right after: nobody else can come between.
+ * From now on only this claimant can take the unit, whoever it was kept for before, until its time has passed. False when it is not kept any more.
+ * Claim it in the same transaction, right after: the pool stays locked, so nobody else can come between.
  */
 export async function keepFor(em: EntityManager, unitId: string, claimantId: string): Promise<boolean> {
-  const rows = await em.execute<unknown[]>(
-    `update unit set kept_for = ?, kept_until = clock_timestamp() + interval '10 s'
-     where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp()) returning id`,
-    [claimantId, unitId],
-  );
-  return rows.length === 1;
+  const [row] = await em.execute<{ kept: boolean }[]>('select keep_unit_for(?, ?) as kept', [unitId, claimantId]);
+  return row?.kept === true;
 }
 
 /** Lets anybody take units that were kept. After the commit, pass the pools to `Inventory.tell`. */

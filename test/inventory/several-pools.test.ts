@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { POLICIES } from '../../src/inventory/pool.entity.ts';
-import { claimOf, expectViolationSeen, holdOf, itemOf, outcomesOf, TestInventory } from '../support/inventory.ts';
+import { claimOf, deadlocks, expectViolationSeen, holdOf, itemOf, outcomesOf, TestInventory } from '../support/inventory.ts';
 
 describe.each(POLICIES)('a claim for several pools, %s', (policy) => {
   test('takes one of each in one hold, with the price of all', async () => {
@@ -157,9 +157,3 @@ test('two optimistic pools whose versions are not checked would lose places', as
 
   await expectViolationSeen(inventory.expectSound());
 });
-
-async function deadlocks(inventory: TestInventory): Promise<number> {
-  let count = 0;
-  for (const kernel of inventory.kernels) count += await kernel.count('lastseat_transaction_retries_total', { cause: 'deadlock' });
-  return count;
-}

@@ -55,7 +55,7 @@ describe('a numbered unit', () => {
     ]);
 
     expect(first.outcome).toBe('GRANTED');
-    expect(second).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 0, limit: null });
+    expect(second).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 0, limit: null, takenItems: [0] });
     expect(await inventory.kernel.count('lastseat_transactions_total', { name: 'claim-holds' })).toBe(2);
     await inventory.expectSound();
   });
@@ -69,7 +69,7 @@ describe('a numbered unit', () => {
       claimOf({ items: [itemOf(pool, { unitId: one }), itemOf(pool, { unitId: two }), itemOf(pool, { unitId: one })] }),
     );
 
-    expect(answer).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 2, limit: null });
+    expect(answer).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 2, limit: null, takenItems: [2] });
     expect(await inventory.counters(pool)).toMatchObject({ held: 0 });
     expect(await inventory.countOf('hold')).toBe(0);
   });
@@ -91,9 +91,9 @@ describe('a numbered unit', () => {
         inventory.kernel.place(claimOf({ items: [itemOf(its), itemOf(its, { unitId: unit })] })),
       ]);
 
-      expect(inBatch).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 1, limit: null });
+      expect(inBatch).toEqual({ outcome: 'NOT_FOUND', itemIndex: 1, limit: null });
       expect(right.outcome).toBe('GRANTED');
-      expect(await wrongly()).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 0, limit: null });
+      expect(await wrongly()).toEqual({ outcome: 'NOT_FOUND', itemIndex: 0, limit: null });
       expect(await inventory.counters(another)).toMatchObject({ held: 0 });
       await inventory.expectSound();
     }
@@ -106,8 +106,8 @@ describe('a numbered unit', () => {
     const [unit = ''] = await inventory.units(its, 1);
     const place = (...pools: string[]) => inventory.kernel.place(claimOf({ items: pools.map((pool) => itemOf(pool, { unitId: unit })) }));
 
-    expect(await place(its, another)).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 1, limit: null });
-    expect(await place(another, its)).toEqual({ outcome: 'UNIT_TAKEN', itemIndex: 0, limit: null });
+    expect(await place(its, another)).toEqual({ outcome: 'NOT_FOUND', itemIndex: 1, limit: null });
+    expect(await place(another, its)).toEqual({ outcome: 'NOT_FOUND', itemIndex: 0, limit: null });
     expect(await inventory.countOf('hold')).toBe(0);
   });
 

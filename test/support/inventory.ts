@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { ClaimAnswer } from '../../src/inventory/claim.ts';
 import { inventoryChecks } from '../../src/inventory/inventory.checks.ts';
 import type { Policy } from '../../src/inventory/pool.entity.ts';
+import { insertUnits, type UnitState, unitIdOf } from '../../src/inventory/units.ts';
 import { testDatabaseUrl } from './database.ts';
 import { KERNEL, Kernel, type KernelOptions } from './kernel.ts';
 import { letRivalsMeet, rewriteFunction } from './meeting.ts';
@@ -22,6 +23,8 @@ export interface PoolOptions {
   holdSeconds?: number;
   opensAt?: Date | null;
   closesAt?: Date | null;
+  isWatched?: boolean;
+  coolDown?: { abandonedMax: number; seconds: number } | null;
 }
 
 /** A database of the test's own with one or more nodes on it, and a bystander who sees what is committed. */
@@ -58,8 +61,9 @@ export class TestInventory implements AsyncDisposable {
   async pool(options: PoolOptions = {}): Promise<string> {
     const id = options.id ?? randomUUID();
     await this.query(
-      `insert into pool (id, kind, capacity, policy, price_minor, per_claimant_max, quota_key, quota_max, hold_seconds, opens_at, closes_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+      `insert into pool (id, kind, capacity, policy, price_minor, per_claimant_max, quota_key, quota_max, hold_seconds, opens_at, closes_at,
+         is_watched, abandoned_max, cool_down_seconds)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
       [
         id,
         options.kind ?? 'thing',
@@ -72,6 +76,9 @@ export class TestInventory implements AsyncDisposable {
         options.holdSeconds ?? 300,
         options.opensAt ?? null,
         options.closesAt ?? null,
+        options.isWatched ?? false,
+        options.coolDown?.abandonedMax ?? null,
+        options.coolDown?.seconds ?? null,
       ],
     );
     return id;
@@ -85,9 +92,42 @@ export class TestInventory implements AsyncDisposable {
     return rows.map((row) => row.id);
   }
 
+  /** A pool of so many numbered units, numbered from 0; ids by number. */
+  async numbered(
+    count: number,
+    { priceMinor = 0, poolPriceMinor = 0, ...options }: Omit<PoolOptions, 'capacity'> & { poolPriceMinor?: number } = {},
+  ): Promise<{ pool: string; units: string[] }> {
+    const pool = await this.pool({ ...options, capacity: count, priceMinor: poolPriceMinor });
+    const units = Array.from({ length: count }, (_, number) => ({ number, label: `A-${number}`, priceMinor, isBlocked: false }));
+    await this.kernel.database.transact((em) => insertUnits(em, pool, units), { name: 'insert-units' });
+    return { pool, units: units.map(({ number }) => unitIdOf(pool, number)) };
+  }
+
+  /** State and version of the units of a pool, by number. */
+  async unitsOf(poolId: string): Promise<[state: UnitState, version: number][]> {
+    const rows = await this.query<{ state: UnitState; version: number }>(
+      'select state, version from unit where pool_id = $1 order by number',
+      [poolId],
+    );
+    return rows.map(({ state, version }) => [state, version]);
+  }
+
   /** Moves the deadline of holds into the past, as if their time had gone by. */
   async runOut(...holdIds: string[]): Promise<void> {
     await this.query("update hold set expires_at = clock_timestamp() - interval '1 ms' where id = any ($1::uuid[])", [holdIds]);
+  }
+
+  /** Lets time pass for everything that is stored: holds and kept units are so much older, and no version changes. */
+  async letPass(seconds: number): Promise<void> {
+    await this.query(
+      `begin;
+       alter table hold disable trigger hold_raises_version;
+       update hold set created_at = created_at - interval '${seconds} s', changed_at = changed_at - interval '${seconds} s',
+         expires_at = expires_at - interval '${seconds} s';
+       alter table hold enable trigger hold_raises_version;
+       update unit set kept_until = kept_until - interval '${seconds} s' where kept_until is not null;
+       commit`,
+    );
   }
 
   async counters(poolId: string): Promise<{ capacity: number; held: number; sold: number; version: number }> {
@@ -186,6 +226,13 @@ export const waitingForLocks = (inventory: TestInventory, sessions = 1): Promise
     );
     return rows.length >= sessions ? rows.map(({ pid }) => pid) : null;
   });
+
+/** How often a session of the nodes was stopped because it waited in a circle. */
+export async function deadlocks(inventory: TestInventory): Promise<number> {
+  let count = 0;
+  for (const kernel of inventory.kernels) count += await kernel.count('lastseat_transaction_retries_total', { cause: 'deadlock' });
+  return count;
+}
 
 /** The negative control of a race: with the protection off, the scenario's own assertion (not just any error) must fail. */
 export async function expectViolationSeen(scenario: Promise<unknown>): Promise<void> {
