@@ -14,6 +14,7 @@ export const venues: Feature = {
 
 export const venuesResolvers = (_service: VenuesService): object[] => [];
 
+export { neighboursOf } from './neighbours.ts';
 export { type PlanSeat, type SeatPlan, SeatPlans, type SeatSale, sectionsOf } from './seat-plan.ts';
 export { Venue } from './venue.entity.ts';
 export { SeatType, VenueType } from './venue.types.ts';
