@@ -36,7 +36,15 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { SeatMaps } from './features/seat-maps/index.ts';
-import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
+import {
+  registerVenuesHttp,
+  SeatPlans,
+  seatPlanById,
+  seedVenues,
+  VenuesService,
+  venueById,
+  venuesResolvers,
+} from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
 import { Inventory } from './inventory/inventory.ts';
@@ -197,6 +205,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['LockerStock', (context, id) => lockerStockById(context).load(id)],
     ['Enrollment', visibleHold],
     ['Venue', (context, id) => venueById(context).load(id)],
+    ['SeatPlan', (context, id) => seatPlanById(context).load(id)],
     ['Event', (context, id) => eventById(context).load(id)],
     ['Performance', (context, id) => performanceById(context).load(id)],
     ['Tier', (context, id) => tierById(context).load(id)],
@@ -278,6 +287,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   registerGraphqlHttp(server, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
   if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
   registerBookingsHttp(server, bookingsService);
+  registerVenuesHttp(server, { venues: venuesService, authenticate: (token) => gate.authenticate(token) });
   registerHealth(server, {
     orm,
     migrations,
@@ -292,6 +302,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   if (config.seed) {
     await accounts.seedAccounts(accountsService);
     await seedLessons(database, config.lessons.monthlyMax, new Date());
+    await seedVenues(database);
   }
   sweeper.start();
   await sockets.start();

@@ -12,10 +12,19 @@ export const venues: Feature = {
   orphanedTypes: [VenueType],
 };
 
-export const venuesResolvers = (_service: VenuesService): object[] => [];
+export const venuesResolvers = (venuesService: VenuesService): object[] => [
+  new resolvers.VenuesResolver(venuesService),
+  new resolvers.SeatPlanResolver(venuesService),
+];
 
+export { neighboursOf } from './neighbours.ts';
 export { type PlanSeat, type SeatPlan, SeatPlans, type SeatSale, sectionsOf } from './seat-plan.ts';
+export type { SeatPlanHead } from './seat-plan-outline.ts';
+export { SHIPPED_PLANS, type ShippedPlan, shippedPlan } from './shipped-plans.ts';
 export { Venue } from './venue.entity.ts';
-export { SeatType, VenueType } from './venue.types.ts';
-export { venueById } from './venues.loaders.ts';
+export { SeatPlanType, SeatType, VenueType } from './venue.types.ts';
+export { SeatPlanNotFoundError, VenueNotFoundError } from './venues.errors.ts';
+export { registerVenuesHttp } from './venues.http.ts';
+export { seatPlanById, venueById } from './venues.loaders.ts';
+export { type SeededVenues, seedVenues } from './venues.seed.ts';
 export { VenuesService } from './venues.service.ts';

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { neighboursOf } from './neighbours.ts';
 
 export const SEAT_SALES = ['SALE', 'HOUSE', 'KILL'] as const;
 /** `SALE`: can be bought. `HOUSE`: kept back by the house, and can be put on sale later. `KILL`: never sold, for example behind a pillar. */
@@ -32,6 +33,8 @@ export interface SeatPlan {
   seats: readonly PlanSeat[];
   /** In the order of their first seats; the numbers of one section follow each other. */
   sections: readonly { name: string; from: number; to: number }[];
+  /** By seat number: the number of the seat to its right, -1 at the end of a row and before an aisle. */
+  rightOf: Int32Array;
 }
 
 /** Some 1 MB for each thousand seats. */
@@ -63,7 +66,7 @@ export class SeatPlans {
   private async read(id: string): Promise<SeatPlan | null> {
     const { rows } = await this.pool.query<SeatPlan & { seats: PlanSeat[] }>({ name: 'seat_plan', text: PLAN, values: [id] });
     const row = rows[0];
-    return row ? { ...row, sections: sectionsOf(row.seats) } : null;
+    return row ? { ...row, sections: sectionsOf(row.seats), rightOf: neighboursOf(row.seats) } : null;
   }
 }
 
