@@ -20,7 +20,16 @@ import {
   reviveBooking,
   sameBooking,
 } from './features/bookings/index.ts';
-import { EventsService, eventById, eventsResolvers, PerformanceSheets, performanceById, tierById } from './features/events/index.ts';
+import {
+  DoorStaff,
+  EventsService,
+  eventById,
+  eventsResolvers,
+  PerformanceSheets,
+  PerformancesService,
+  performanceById,
+  tierById,
+} from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
 import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
@@ -168,7 +177,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const sheets = new PerformanceSheets(database.pool);
   const maps = new SeatMaps(database.pool, live);
   const venuesService = new VenuesService(database, plans);
-  const eventsService = new EventsService(database, inventory, plans);
+  const eventsService = new EventsService(database);
+  const performancesService = new PerformancesService(database, inventory, plans);
+  const doorStaff = new DoorStaff(database, attempts);
   void sheets;
   void maps;
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
@@ -219,7 +230,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...holdsResolvers(audits),
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
-      ...eventsResolvers(eventsService),
+      ...eventsResolvers(eventsService, performancesService, doorStaff),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),

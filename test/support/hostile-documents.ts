@@ -220,15 +220,15 @@ export const hostileDocuments = ({ keyword, field }: HostileTarget): HostileDocu
     {
       name: 'a very long text in a variable',
       query: withVariable('String', 'text'),
-      variables: { v: 'x'.repeat(10_001) },
+      variables: { v: 'x'.repeat(20_001) },
       code: badInput,
-      says: 'variables.v is longer than 10000 characters',
+      says: 'variables.v is longer than 20000 characters',
     },
     {
       name: 'a very long text in the document',
-      query: `${keyword} { ${field}(input: { email: "${'x'.repeat(10_001)}" }) { name } }`,
+      query: `${keyword} { ${field}(input: { email: "${'x'.repeat(20_001)}" }) { name } }`,
       code: badInput,
-      says: `${field}.input.email is longer than 10000 characters`,
+      says: `${field}.input.email is longer than 20000 characters`,
     },
     {
       name: 'a huge Int in a variable',

@@ -25,6 +25,8 @@ export interface AttemptMaxima {
   signInsPerAddress: number;
   /** Sign-ups from one network address, whatever came of them. */
   signUpsPerAddress: number;
+  /** Look-ups of e-mail addresses that found nobody, by one member. */
+  lookUpsPerMember: number;
   windowSeconds: number;
 }
 
@@ -33,5 +35,5 @@ export const ACCOUNTS_DEFAULTS: Omit<AccountsConfig, 'accessTokenSecret'> = {
   sessionSeconds: 30 * 86_400,
   // 19 MiB and two passes are what OWASP asks of argon2id. Two at once leave two of libuv's four threads to files and DNS.
   passwordCost: { memoryKib: 19_456, passes: 2, atOnceMax: 2, admittedMax: 100 },
-  attempts: { signInsPerAccount: 10, signInsPerAddress: 100, signUpsPerAddress: 30, windowSeconds: 900 },
+  attempts: { signInsPerAccount: 10, signInsPerAddress: 100, signUpsPerAddress: 30, lookUpsPerMember: 20, windowSeconds: 900 },
 };

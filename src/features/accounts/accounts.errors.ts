@@ -66,7 +66,7 @@ export class InvalidCredentialsError extends Refusal {
 
 @ObjectType('RateLimitedError', {
   implements: Refusal,
-  description: 'Too many attempts for this e-mail address or from this network address. Nothing was tried.',
+  description: 'Too many attempts for this e-mail address, from this network address or by this member. Nothing was tried.',
 })
 export class RateLimitedError extends Refusal {
   readonly code = 'RATE_LIMITED';

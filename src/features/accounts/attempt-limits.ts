@@ -6,13 +6,18 @@ import type { AttemptMaxima } from './accounts.config.ts';
 import { RateLimitedError } from './accounts.errors.ts';
 import { networkOf } from './network.ts';
 
+export interface LookUp {
+  /** Gives the caller back the one point this look-up took. */
+  found(): Promise<void>;
+}
+
 export interface SignInAttempt {
   /** Forgets what was counted against the account, and gives the network back the one point this attempt took. */
   succeeded(): Promise<void>;
 }
 
 /**
- * Counts attempts to sign in and up, in fixed windows.
+ * Counts attempts to sign in and up, and look-ups of members by e-mail, in fixed windows.
  *
  * The counters are shared by all nodes, or N nodes would allow N times as many guesses. Redis keeps them when there is one; while it is away
  * each node counts for itself, because an outage of Redis must neither lock everybody out nor open the door. Without Redis they live in an
@@ -23,12 +28,14 @@ export class AttemptLimits {
   private readonly byAccount: RateLimiterAbstract;
   private readonly byNetwork: RateLimiterAbstract;
   private readonly signUpsByNetwork: RateLimiterAbstract;
+  private readonly lookUpsByMember: RateLimiterAbstract;
 
   constructor(store: { pool: pg.Pool; redis?: Redis | undefined }, maxima: AttemptMaxima) {
     const limiter = (keyPrefix: string, points: number) => limiterOver(store, { keyPrefix, points, duration: maxima.windowSeconds });
     this.byAccount = limiter('sign-in-account', maxima.signInsPerAccount);
     this.byNetwork = limiter('sign-in-network', maxima.signInsPerAddress);
     this.signUpsByNetwork = limiter('sign-up-network', maxima.signUpsPerAddress);
+    this.lookUpsByMember = limiter('look-up-member', maxima.lookUpsPerMember);
   }
 
   /**
@@ -51,6 +58,12 @@ export class AttemptLimits {
 
   async signUp(clientIp: string): Promise<RateLimitedError | null> {
     return consume(this.signUpsByNetwork, networkOf(clientIp));
+  }
+
+  /** Counts a look-up of somebody else's e-mail address as one that finds nobody; `found` takes it back. */
+  async lookUp(memberId: string): Promise<LookUp | RateLimitedError> {
+    const refusal = await consume(this.lookUpsByMember, memberId);
+    return refusal ?? { found: async () => void (await this.lookUpsByMember.reward(memberId)) };
   }
 }
 

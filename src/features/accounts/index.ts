@@ -23,6 +23,7 @@ export { memberById, memberNode } from './accounts.loaders.ts';
 export { DEMO_ACCOUNTS, DEMO_PASSWORD, seedAccounts } from './accounts.seed.ts';
 export { AccountsService } from './accounts.service.ts';
 export { AttemptLimits } from './attempt-limits.ts';
+export { emailOf } from './email.ts';
 export { GENDERS, type Gender, Member } from './member.entity.ts';
 export { GenderEnum, MemberType } from './member.types.ts';
 export { Passwords } from './passwords.ts';

@@ -22,6 +22,13 @@ export const YearMonth = textScalar(
   (text) => (/^\d{4}-(0[1-9]|1[0-2])$/.test(text) && Number(text.slice(0, 4)) >= YEAR_FIRST ? text : undefined),
 );
 
+/** A day of the calendar, as text inside and outside. */
+export const LocalDate = textScalar(
+  'LocalDate',
+  'A day of the calendar as `YYYY-MM-DD`, for example `2026-12-24`. Has no time zone.',
+  (text) => (/^\d{4}-\d\d-\d\d$/.test(text) && Number(text.slice(0, 4)) >= YEAR_FIRST && isDay(text) ? text : undefined),
+);
+
 /** A time of day without seconds. PostgreSQL's `time` prints seconds, so they are accepted from inside and cut off. */
 export const LocalTime = textScalar(
   'LocalTime',
@@ -46,6 +53,12 @@ function parsedInstant(text: string): Date | undefined {
     // Its message repeats the value.
     return undefined;
   }
+}
+
+/** JavaScript reads the 30th of February as the 2nd of March. */
+function isDay(text: string): boolean {
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
 }
 
 function textScalar(

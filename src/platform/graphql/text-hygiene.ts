@@ -1,7 +1,7 @@
 import { type ASTNode, type DocumentNode, Kind, visit } from 'graphql';
 
-/** UTF-16 units of one string. The longest text we store is a tenth of it; a body is 100 KiB at most. */
-export const TEXT_LENGTH_MAX = 10_000;
+/** UTF-16 units of one string. The longest text we store, the body of an event, may be as long; a request is 100 KiB at most. */
+export const TEXT_LENGTH_MAX = 20_000;
 
 /** Lists and objects inside each other in variables. Deeper ones only serve to exhaust the stack. */
 const NESTING_MAX = 20;

@@ -5,7 +5,7 @@ import { type TestDatabase, testDatabase } from '../../support/database.ts';
 import { type TestRedis, testRedis } from '../../support/redis.ts';
 import { eventually } from '../../support/wait.ts';
 
-const MAXIMA = { signInsPerAccount: 2, signInsPerAddress: 5, signUpsPerAddress: 1, windowSeconds: 900 };
+const MAXIMA = { signInsPerAccount: 2, signInsPerAddress: 5, signUpsPerAddress: 1, lookUpsPerMember: 2, windowSeconds: 900 };
 const EMAIL = 'guessed@example.com';
 
 describe('counters in Redis', () => {
