@@ -158,7 +158,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
   const plans = new SeatPlans(database.pool);
   const sheets = new PerformanceSheets(database.pool);
-  const maps = new SeatMaps(database.pool, live);
+  const maps = new SeatMaps({ pool: database.pool, plans, live, logger, metrics: socketMetrics });
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database, inventory, plans);
   void sheets;
