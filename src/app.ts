@@ -35,7 +35,7 @@ import {
 } from './features/lessons/index.ts';
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
-import { SeatMaps } from './features/seat-maps/index.ts';
+import { SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -57,7 +57,7 @@ import { forgetAnswers } from './platform/idempotency/index.ts';
 import { startWorker, type Task, type Worker } from './platform/jobs/index.ts';
 import { type Locale, localeOf } from './platform/locale.ts';
 import { type FanOut, inProcessFanOut, redisFanOut } from './platform/subscriptions/fan-out.ts';
-import { SubscriptionHub } from './platform/subscriptions/hub.ts';
+import { type SharedSource, SubscriptionHub } from './platform/subscriptions/hub.ts';
 import { LiveObjects } from './platform/subscriptions/live-objects.ts';
 import { subscriptionMetrics } from './platform/subscriptions/metrics.ts';
 import { type ResolverClass, schemaOf } from './schema.ts';
@@ -86,6 +86,7 @@ export interface App {
   readonly inventory: Inventory;
   readonly fanOut: FanOut;
   readonly live: LiveObjects<Availability>;
+  readonly maps: SeatMaps;
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
   readonly bookings: BookingsService;
@@ -162,7 +163,6 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database, inventory, plans);
   void sheets;
-  void maps;
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -211,6 +211,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService),
+      ...seatMapsResolvers(maps),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
@@ -241,7 +242,10 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     );
   const hub = new SubscriptionHub({
     schema,
-    sources: new Map([['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }]]),
+    sources: new Map<string, SharedSource>([
+      ['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }],
+      ['seatsChanged', seatsChangedSource(maps)],
+    ]),
     contextOf: (locale) => contextOf({ requestId: SHARED_REQUEST, viewer: null, locale, clientIp: '' }),
     formatResult: (result, { cost }) => formatResult(mask, result, { cost, requestId: SHARED_REQUEST }),
     logger,
@@ -315,6 +319,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     inventory,
     fanOut,
     live,
+    maps,
     sockets,
     audits,
     bookings: bookingsService,

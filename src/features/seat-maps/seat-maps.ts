@@ -51,6 +51,12 @@ export class SeatMaps {
     return this.watched.get(performanceId)?.map;
   }
 
+  /** {@link current}, but at least this version of it, if the truth has come so far. */
+  async atLeast(performanceId: string, version: number): Promise<SectionedSeatMap | null> {
+    const map = await this.current(performanceId);
+    return map && map.version < version ? this.read(performanceId) : map;
+  }
+
   /** Gives the current map, then each newer one, until the returned function is called. Performances without a map say nothing. */
   observe(performanceId: string, listener: (map: SectionedSeatMap) => void): () => void {
     const map = this.watched.get(performanceId) ?? this.begin(performanceId);
