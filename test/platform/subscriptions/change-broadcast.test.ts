@@ -18,7 +18,7 @@ interface Shelf {
 type Sent = { since: number | null; version: number; changed: string[] };
 
 /** A socket that keeps what is written until its reader reads. */
-function aReader(metrics: ReturnType<typeof subscriptionMetrics>, after?: number, bufferedBytesMax = 200) {
+function aReader(metrics: ReturnType<typeof subscriptionMetrics>, after?: number, bufferedBytesMax = 10_000) {
   const unread: string[] = [];
   const socket = {
     OPEN: 1,
