@@ -35,7 +35,7 @@ import {
 } from './features/lessons/index.ts';
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
-import { SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
+import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -211,7 +211,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService),
-      ...seatMapsResolvers(maps),
+      ...seatMapsResolvers(maps, new PerformanceAvailabilities(database.pool, maps, plans)),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),

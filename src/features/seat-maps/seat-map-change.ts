@@ -1,5 +1,4 @@
-import type { SectionedSeatMap } from './seat-map.ts';
-import { BLOCKED, SEAT_STATES } from './seat-map.ts';
+import { AVAILABLE, BLOCKED, SEAT_STATES, type SectionedSeatMap } from './seat-map.ts';
 
 /** A part of the plan with the states of its seats, packed. */
 export interface SectionStates {
@@ -65,7 +64,7 @@ const packed = ({ states, sections }: SectionedSeatMap): SectionStates[] =>
       const code = states[number] ?? BLOCKED;
       const place = number - from;
       bytes[place >> 2] = (bytes[place >> 2] as number) | (code << (2 * (place & 3)));
-      if (code === 0) free++;
+      if (code === AVAILABLE) free++;
     }
     return { section: name, from, count: to - from + 1, free, states: bytes.toString('base64') };
   });

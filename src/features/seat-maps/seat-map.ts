@@ -4,7 +4,8 @@ import type { SeatPlan } from '../venues/index.ts';
 export const SEAT_STATES = ['AVAILABLE', 'HELD', 'SOLD', 'BLOCKED'] as const;
 export type SeatState = (typeof SEAT_STATES)[number];
 
-/** What a seat of the plan reads that the performance does not have. */
+export const AVAILABLE = SEAT_STATES.indexOf('AVAILABLE');
+/** Also what a seat of the plan reads that the performance does not have. */
 export const BLOCKED = SEAT_STATES.indexOf('BLOCKED');
 
 /** The seats of a performance at one version. Versions are those of its pool. A map is never changed: the next version is another map. */
@@ -20,6 +21,7 @@ export interface SeatMap {
 
 /** A map with what it takes to tell somebody about it. */
 export interface SectionedSeatMap extends SeatMap {
+  planId: string;
   sections: SeatPlan['sections'];
   /** When it was so, by the database's clock. */
   at: Date;

@@ -38,6 +38,11 @@ export class SeatMaps {
     return typeof read === 'object' ? read : null;
   }
 
+  /** The maps of many performances, read from the database in one statement. Those without one are left out. */
+  readAll(performanceIds: readonly string[]): Promise<SectionedSeatMap[]> {
+    return this.reader.readAll(performanceIds);
+  }
+
   /**
    * The map as this process knows it: the one it follows, some tens of milliseconds behind the truth (3 s where a hint was lost), or one that was asked for
    * at most 50 ms ago. Good to choose seats by: who then claims them is told by the database. Null as for {@link read}.

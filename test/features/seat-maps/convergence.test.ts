@@ -127,6 +127,7 @@ describe('two nodes, one Redis, and wires that are cut', () => {
     await eventually(() => expect(here.map.version).toBe(3));
     expect(there.map.version).toBe(1);
 
+    await here.close();
     const moved = await MapWatch.open(nodes[1].url, show.performanceId, here.map);
 
     expect(moved.map.changes.at(-1)).toMatchObject({ since: 3, version: 3, sections: [], held: [] });
