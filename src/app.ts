@@ -44,7 +44,7 @@ import {
 } from './features/lessons/index.ts';
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
-import { SeatMaps } from './features/seat-maps/index.ts';
+import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
 import {
   registerVenuesHttp,
   SeatPlans,
@@ -74,7 +74,7 @@ import { forgetAnswers } from './platform/idempotency/index.ts';
 import { startWorker, type Task, type Worker } from './platform/jobs/index.ts';
 import { type Locale, localeOf } from './platform/locale.ts';
 import { type FanOut, inProcessFanOut, redisFanOut } from './platform/subscriptions/fan-out.ts';
-import { SubscriptionHub } from './platform/subscriptions/hub.ts';
+import { type SharedSource, SubscriptionHub } from './platform/subscriptions/hub.ts';
 import { LiveObjects } from './platform/subscriptions/live-objects.ts';
 import { subscriptionMetrics } from './platform/subscriptions/metrics.ts';
 import { type ResolverClass, schemaOf } from './schema.ts';
@@ -103,6 +103,7 @@ export interface App {
   readonly inventory: Inventory;
   readonly fanOut: FanOut;
   readonly live: LiveObjects<Availability>;
+  readonly maps: SeatMaps;
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
   readonly bookings: BookingsService;
@@ -175,13 +176,12 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const lessonsService = new LessonsService(database, inventory, config.lessons.monthlyMax);
   const plans = new SeatPlans(database.pool);
   const sheets = new PerformanceSheets(database.pool);
-  const maps = new SeatMaps(database.pool, live);
+  const maps = new SeatMaps({ pool: database.pool, plans, live, logger, metrics: socketMetrics });
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database);
   const performancesService = new PerformancesService(database, inventory, plans);
   const doorStaff = new DoorStaff(database, attempts);
   void sheets;
-  void maps;
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -231,6 +231,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService, performancesService, doorStaff),
+      ...seatMapsResolvers(maps, new PerformanceAvailabilities(database.pool, maps, plans)),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
@@ -261,7 +262,10 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     );
   const hub = new SubscriptionHub({
     schema,
-    sources: new Map([['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }]]),
+    sources: new Map<string, SharedSource>([
+      ['availabilityChanged', { live, idsOf: ({ ids }) => watchedPoolIds(ids as string[]) }],
+      ['seatsChanged', seatsChangedSource(maps)],
+    ]),
     contextOf: (locale) => contextOf({ requestId: SHARED_REQUEST, viewer: null, locale, clientIp: '' }),
     formatResult: (result, { cost }) => formatResult(mask, result, { cost, requestId: SHARED_REQUEST }),
     logger,
@@ -337,6 +341,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     inventory,
     fanOut,
     live,
+    maps,
     sockets,
     audits,
     bookings: bookingsService,

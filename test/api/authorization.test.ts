@@ -5,6 +5,7 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.t
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
+import { aShow } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -54,6 +55,7 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
+    performanceId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -96,6 +98,7 @@ describe('who may do what', () => {
       strandedId,
       begunId: begun.id,
       begunHoldId,
+      performanceId: (await aShow(app)).performanceId,
     };
   });
   afterAll(() => app.close());
@@ -151,6 +154,7 @@ describe('who may do what', () => {
     { field: 'Query.lessons', call: (client) => client.send('TestLessons'), meets: everybody },
     { field: 'Query.lockers', call: (client) => client.send('TestLockers', { month: '2031-01' }), meets: everybody },
     { field: 'Query.instructors', call: (client) => client.send('TestInstructors'), meets: everybody },
+    { field: 'Query.seatMap', call: (client) => client.send('TestSeatMap', { performanceId: stage.performanceId }), meets: everybody },
     { field: 'Query.inventoryAudit', call: (client) => client.send('TestAudit'), meets: everybody },
     { field: 'Query.myEnrollments', call: (client) => client.send('TestMyEnrollments'), meets: signedIn },
     {
@@ -316,7 +320,11 @@ describe('who may do what', () => {
     const covered = new Set(table.flatMap(({ field }) => [field, field.split(' ')[0]]));
     expect([...names('Query', queryType), ...names('Mutation', mutationType)].filter((field) => !covered.has(field))).toEqual([]);
     expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
-    expect(names('Subscription', subscriptionType)).toEqual(['Subscription.availabilityChanged', 'Subscription.bookingChanged']);
+    expect(names('Subscription', subscriptionType)).toEqual([
+      'Subscription.availabilityChanged',
+      'Subscription.seatsChanged',
+      'Subscription.bookingChanged',
+    ]);
   });
 
   /** What a caller sees of one field of the owner's payment, and the code of the error if there is one. */

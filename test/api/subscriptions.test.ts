@@ -98,11 +98,11 @@ describe('availabilityChanged', () => {
   });
 
   test.each([
-    ['that is none', 'x', 'This is not an id of Lesson or LockerStock.'],
+    ['that is none', 'x', 'This is not an id of Performance or Tier or Lesson or LockerStock.'],
     [
       'of a member',
       toNodeId('Member', '00000000-0000-7000-8000-000000000000'),
-      'This is the id of a Member; an id of Lesson or LockerStock is expected here.',
+      'This is the id of a Member; an id of Performance or Tier or Lesson or LockerStock is expected here.',
     ],
   ])('one id %s among good ones is an error, and nothing is watched', async (_, id, message) => {
     const watch = new Watch(app.url, [await app.lesson(), id]);

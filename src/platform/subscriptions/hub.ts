@@ -10,18 +10,42 @@ import {
 import type { Logger } from 'pino';
 import type { Cost } from '../graphql/cost.ts';
 import type { Locale } from '../locale.ts';
+import { type Broadcast, type BroadcastTools, type Executed, Member, SHARED } from './broadcast.ts';
+import { ChangeBroadcast } from './change-broadcast.ts';
 import type { Versioned } from './live-objects.ts';
 import type { SubscriptionMetrics } from './metrics.ts';
 import type { Outlet } from './outlet.ts';
 import { systemTimers, type Timers } from './pace.ts';
-import { keyOf, rootFieldOf, type Variables } from './shared-operation.ts';
+import { keyOf, onlyVariableOf, rootFieldOf, type Variables } from './shared-operation.ts';
+import { StateBroadcast } from './state-broadcast.ts';
 
-/** The source of a subscription field whose result is the same for everybody. Its resolver gets the state as its root value. */
-export interface SharedSource {
+/** The source of a subscription field whose result is the same for everybody. */
+export type SharedSource = StateSource | ChangeSource<Versioned>;
+
+/** Tells whole states. The resolver gets the state as its root value. */
+export interface StateSource {
   /** A `LiveObjects`. */
   live: { observe(ids: readonly string[], listener: (state: Versioned) => void): () => void };
   /** The ids to watch for these arguments. A GraphQLError it throws is sent to the client as it is and ends the operation. */
   idsOf(args: Record<string, unknown>): readonly string[];
+}
+
+/** Tells of one object what has changed since the version a subscriber has. The resolver gets what `changeSince` made as its root value. */
+export interface ChangeSource<S extends Versioned> {
+  live: {
+    /** Gives the current state where it is known, then newer ones only. A state is never changed after it was given. */
+    observe(id: string, listener: (state: S) => void): () => void;
+    /** Resolves to the version that `observe` has come to: at least the one asked for, unless the truth, looked at meanwhile, is older. */
+    reach(id: string, version: number): Promise<number>;
+  };
+  /** The id to watch. A GraphQLError it throws is sent to the client as it is and ends the operation. */
+  idOf(args: Record<string, unknown>): string;
+  /** The argument that says which version a subscriber has: its value comes from a variable of its own, or else parts subscribers that are identical. */
+  resumeArgument: string;
+  /** The value of that argument; undefined: none. Errors as of `idOf`. */
+  afterOf(args: Record<string, unknown>): number | undefined;
+  /** What leads from that version to this state; from undefined: all of it. */
+  changeSince(state: S, since: number | undefined): unknown;
 }
 
 export interface HubOptions {
@@ -42,6 +66,8 @@ export interface SharedSubscription {
   key: string;
   source: SharedSource;
   ids: readonly string[];
+  /** The version its subscriber has already. */
+  after: number | undefined;
   document: DocumentNode;
   operationName: string | undefined;
   variables: Variables | undefined;
@@ -49,32 +75,11 @@ export interface SharedSubscription {
   cost: Cost;
 }
 
-/** Who listens: a socket and the operation id its client chose. */
-interface Member {
-  outlet: Outlet;
-  operationId: string;
-  /** Everything of a `next` message before the payload. */
-  head: string;
-  hasLeft: boolean;
-}
-
-/** One distinct shared subscription of this process with everybody who listens to it. */
-interface Broadcast {
-  subscription: SharedSubscription;
-  members: Set<Member>;
-  /** The serialised payload of each object, for late joiners and for readers that were behind. */
-  payloads: Map<string, string>;
-  /** Objects being executed, with the state that came meanwhile. One execution per object at a time keeps versions in order. */
-  executing: Map<string, Versioned | undefined>;
-  stopObserving: () => void;
-  isOver: boolean;
-}
-
 /**
  * Executes identical shared subscriptions once per event and process, serialises the result once, and writes it to every socket.
  *
- * Two subscriptions are identical when document, operation name, declared variables and language are. The hub writes `next` messages only;
- * acknowledgement, errors and completion stay with graphql-ws.
+ * Two subscriptions are identical when document, operation name, declared variables and language are; a variable that only says which version a subscriber
+ * has makes no difference. The hub writes `next` messages only; acknowledgement, errors and completion stay with graphql-ws.
  */
 export class SubscriptionHub {
   private readonly broadcasts = new Map<string, Broadcast>();
@@ -113,8 +118,11 @@ export class SubscriptionHub {
     const source = this.options.sources.get(field.name);
     if (!source) return undefined;
     try {
-      const ids = source.idsOf(field.args);
-      return { ...request, key: keyOf(request.document, operation, request.variables, request.locale), source, ids };
+      const isOfChanges = 'changeSince' in source;
+      const ids = isOfChanges ? [source.idOf(field.args)] : source.idsOf(field.args);
+      const after = isOfChanges ? source.afterOf(field.args) : undefined;
+      const apart = isOfChanges ? onlyVariableOf(request.document, field.node, source.resumeArgument) : undefined;
+      return { ...request, key: keyOf(request.document, operation, request.variables, request.locale, apart), source, ids, after };
     } catch (error) {
       if (error instanceof GraphQLError) return [error];
       throw error;
@@ -126,69 +134,41 @@ export class SubscriptionHub {
    * The current state of each object is sent at once where it is known.
    */
   join(subscription: SharedSubscription, outlet: Outlet, operationId: string): AsyncIterableIterator<never> {
-    const member = { outlet, operationId, head: `{"id":${JSON.stringify(operationId)},"type":"next","payload":`, hasLeft: false };
-    let broadcast = this.broadcasts.get(subscription.key);
-    if (broadcast) {
-      broadcast.members.add(member);
-      for (const objectId of broadcast.payloads.keys()) this.offer(broadcast, [member], objectId);
-    } else {
-      broadcast = this.open(subscription, member);
-    }
+    const member = new Member(outlet, operationId, subscription.after);
+    const broadcast = this.broadcasts.get(subscription.key) ?? this.open(subscription);
     this.memberCount++;
     this.options.metrics.operations.inc(SHARED);
-    return untilReturned(() => this.leave(broadcast, member));
+    broadcast.add(member);
+    return untilReturned(() => this.leave(subscription.key, broadcast, member));
   }
 
-  private open(subscription: SharedSubscription, member: Member): Broadcast {
-    const broadcast: Broadcast = {
-      subscription,
-      members: new Set([member]),
-      payloads: new Map(),
-      executing: new Map(),
-      stopObserving: () => undefined,
-      isOver: false,
+  private open(subscription: SharedSubscription): Broadcast {
+    const { source, ids } = subscription;
+    const tools: BroadcastTools = {
+      execute: (rootValue) => this.execute(subscription, rootValue),
+      timers: this.timers,
+      metrics: this.options.metrics,
     };
+    const broadcast =
+      'changeSince' in source ? new ChangeBroadcast(source, ids[0] as string, tools) : new StateBroadcast(source, ids, tools);
     this.broadcasts.set(subscription.key, broadcast);
     this.options.metrics.broadcasts.inc();
-    broadcast.stopObserving = subscription.source.live.observe(subscription.ids, (state) => this.changed(broadcast, state));
     return broadcast;
   }
 
-  private leave(broadcast: Broadcast, member: Member): void {
+  private leave(key: string, broadcast: Broadcast, member: Member): void {
     if (member.hasLeft) return;
     member.hasLeft = true;
-    broadcast.members.delete(member);
+    broadcast.remove(member);
     this.memberCount--;
     this.options.metrics.operations.dec(SHARED);
-    if (broadcast.members.size > 0) return;
-    broadcast.isOver = true;
-    broadcast.stopObserving();
-    this.broadcasts.delete(broadcast.subscription.key);
+    if (broadcast.size > 0) return;
+    broadcast.close();
+    this.broadcasts.delete(key);
     this.options.metrics.broadcasts.dec();
   }
 
-  private changed(broadcast: Broadcast, state: Versioned): void {
-    if (broadcast.executing.has(state.id)) broadcast.executing.set(state.id, state);
-    else void this.executeLatest(broadcast, state);
-  }
-
-  /** Executes the state, then whatever came meanwhile. A failure that may heal is tried again with the newest state until it succeeds. */
-  private async executeLatest(broadcast: Broadcast, first: Versioned): Promise<void> {
-    const { id } = first;
-    let state: Versioned | undefined = first;
-    for (let failures = 0; state && !broadcast.isOver; ) {
-      broadcast.executing.set(id, undefined);
-      const { payload, mayHeal } = await this.execute(broadcast.subscription, state);
-      // Of a row of failures clients see the first: the others say nothing new.
-      if (!mayHeal || failures === 0) this.send(broadcast, id, payload);
-      failures = mayHeal ? failures + 1 : 0;
-      if (mayHeal) await new Promise<void>((resolve) => this.timers.after(retryDelayMs(failures), resolve));
-      state = broadcast.executing.get(id) ?? (mayHeal ? state : undefined);
-    }
-    broadcast.executing.delete(id);
-  }
-
-  private async execute(subscription: SharedSubscription, state: Versioned): Promise<{ payload: string; mayHeal: boolean }> {
+  private async execute(subscription: SharedSubscription, rootValue: unknown): Promise<Executed> {
     this.options.metrics.executions.inc(SHARED);
     let result: ExecutionResult;
     try {
@@ -197,7 +177,7 @@ export class SubscriptionHub {
         document: subscription.document,
         operationName: subscription.operationName,
         variableValues: subscription.variables,
-        rootValue: state,
+        rootValue,
         contextValue: this.options.contextOf(subscription.locale),
       });
     } catch (error) {
@@ -207,29 +187,10 @@ export class SubscriptionHub {
     const payload = JSON.stringify(this.options.formatResult(result, { cost: subscription.cost }));
     return { payload, mayHeal: result.errors?.some(isUnexpected) ?? false };
   }
-
-  private send(broadcast: Broadcast, objectId: string, payload: string): void {
-    broadcast.payloads.set(objectId, payload);
-    this.offer(broadcast, broadcast.members, objectId);
-  }
-
-  private offer(broadcast: Broadcast, members: Iterable<Member>, objectId: string): void {
-    let written = 0;
-    for (const member of members) {
-      const latest = () => (member.hasLeft ? undefined : `${member.head}${broadcast.payloads.get(objectId)}}`);
-      if (member.outlet.offer(`${member.operationId}\n${objectId}`, latest)) written++;
-    }
-    this.options.metrics.messages.inc(SHARED, written);
-  }
 }
 
 /** True for what a resolver threw without meaning to: a lost connection, a bug. A GraphQLError was meant and stays. */
 const isUnexpected = ({ originalError }: GraphQLError) => originalError !== undefined && !(originalError instanceof GraphQLError);
-
-/** 0.5 s, 1 s, 2 s, then every 4 s: soon after a short fault, and no load of its own during a long one. */
-const retryDelayMs = (failures: number) => Math.min(250 * 2 ** failures, 4000);
-
-const SHARED = { kind: 'shared' } as const;
 
 /** An async generator would not do: its `return()` waits for the `next()` that never comes. */
 function untilReturned(onReturn: () => void): AsyncIterableIterator<never> {

@@ -35,6 +35,11 @@ export class Outlet {
     return this.owed.size > 0;
   }
 
+  /** Whether the newest message under this key will be asked for when the socket has drained. */
+  owes(key: string): boolean {
+    return this.owed.has(key);
+  }
+
   /**
    * Writes the message now, or owes the newest one under `key` until the socket has drained. Returns whether it was written, so that a
    * broadcast counts its messages once and not once per socket.

@@ -21,6 +21,8 @@ export type Variables = { readonly [name: string]: unknown };
 export interface RootField {
   name: string;
   args: Record<string, unknown>;
+  /** Where the document selects it first. */
+  node: FieldNode;
 }
 
 /**
@@ -40,7 +42,7 @@ export function rootFieldOf(
   const field = node && schema.getSubscriptionType()?.getFields()[node.name.value];
   if (!field || nodes.some((other) => responseKeyOf(other) !== responseKeyOf(node))) return undefined;
   try {
-    return { name: field.name, args: getArgumentValues(field, node, values.coerced) };
+    return { name: field.name, args: getArgumentValues(field, node, values.coerced), node };
   } catch (error) {
     if (error instanceof GraphQLError) return [error];
     throw error;
@@ -49,17 +51,29 @@ export function rootFieldOf(
 
 /**
  * A key that two subscriptions share exactly when they select the same: layout, comments, the order of variables and
- * variables the operation does not declare make no difference.
+ * variables the operation does not declare make no difference, nor does the variable `apart`.
  */
 export function keyOf(
   document: DocumentNode,
   operation: OperationDefinitionNode,
   variables: Variables | undefined,
   locale: string,
+  apart?: string,
 ): string {
   const declared = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value).sort();
-  const values = declared.filter((name) => variables && Object.hasOwn(variables, name)).map((name) => [name, variables?.[name]]);
+  const values = declared
+    .filter((name) => name !== apart && variables && Object.hasOwn(variables, name))
+    .map((name) => [name, variables?.[name]]);
   return JSON.stringify([locale, operation.name?.value ?? null, sortedKeys(values), printedOf(document)]);
+}
+
+/** The variable that gives this argument its value and is used for nothing else; undefined if there is none. */
+export function onlyVariableOf(document: DocumentNode, field: FieldNode, argument: string): string | undefined {
+  const value = field.arguments?.find(({ name }) => name.value === argument)?.value;
+  if (value?.kind !== 'Variable') return undefined;
+  const uses = printedOf(document).split(new RegExp(`\\$${value.name.value}\\b`)).length - 1;
+  // Once where it is declared, once where it is used.
+  return uses === 2 ? value.name.value : undefined;
 }
 
 const printed = new WeakMap<DocumentNode, string>();
