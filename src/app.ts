@@ -36,6 +36,7 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { SeatMaps } from './features/seat-maps/index.ts';
+import { SeatsService, seatsResolvers, ticketsProduct } from './features/seats/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -161,8 +162,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const maps = new SeatMaps(database.pool, live);
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database, inventory, plans);
-  void sheets;
-  void maps;
+  const seatsParts = { database, inventory, sheets, plans, mapOf: (performanceId: string) => maps.read(performanceId) };
+  const seatsService = new SeatsService(seatsParts);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -172,7 +173,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       database,
       inventory,
       providers,
-      products: [lessonProduct(database)],
+      products: [lessonProduct(database), ticketsProduct(seatsParts)],
       followUps: extra?.followUps ?? [],
       live: liveBookings,
       publicUrl: () => config.publicUrl ?? servesAt,
@@ -211,6 +212,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService),
+      ...seatsResolvers(seatsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
