@@ -19,24 +19,27 @@ export function planOf(seats: readonly (Pick<PlanSeat, 'x' | 'y'> & Partial<Plan
 }
 
 /**
- * A plan as drawn, and what is free: a line is a row, `.` a free seat, `#` a taken one, `w` and `c` free accessible and companion seats, a space an aisle, an
- * empty line begins the next section. Seats are 1 m apart, rows too; the focus is 5 m before the middle of the first row.
+ * A plan as drawn, and what is free: a text is a row, `.` a free seat, `#` a taken one, `w` and `c` free accessible and companion seats, a space an aisle; an
+ * empty text begins the next section. Seats are 1 m apart, rows too; the focus is 5 m before the middle of the first row.
  */
-export function drawn(drawing: string): { plan: SeatPlan; states: Uint8Array } {
+export function drawn(...rows: string[]): { plan: SeatPlan; states: Uint8Array } {
   const seats: (Pick<PlanSeat, 'x' | 'y'> & Partial<PlanSeat>)[] = [];
   const states: number[] = [];
   let section = 'A';
-  const lines = drawing.split('\n').filter((line, index, all) => line.trim() !== '' || (index > 0 && index < all.length - 1));
-  const width = Math.max(...lines.map((line) => line.length));
-  for (const [y, line] of lines.entries()) {
-    if (line.trim() === '') section = String.fromCharCode(section.charCodeAt(0) + 1);
-    for (const [x, seat] of [...line].entries()) {
+  for (const [y, row] of rows.entries()) {
+    if (row === '') section = String.fromCharCode(section.charCodeAt(0) + 1);
+    for (const [x, seat] of [...row].entries()) {
       if (seat === ' ') continue;
       seats.push({ x, y: y + 5, section, zone: section, row: String(y + 1), isAccessible: seat === 'w', isCompanion: seat === 'c' });
       states.push(seat === '#' ? 1 : 0);
     }
   }
-  return { plan: planOf(seats, { x: (width - 1) / 2, y: 0 }), states: Uint8Array.from(states) };
+  const width = Math.max(...rows.map((row) => row.length));
+  const isBeside = (one: (typeof seats)[number], other: (typeof seats)[number] | undefined) =>
+    other?.row === one.row && other.x === one.x + 1;
+  // As drawn: a row of two seats with an aisle between them is told from one with a wide pitch only here.
+  const rightOf = Int32Array.from(seats, (seat, number) => (isBeside(seat, seats[number + 1]) ? number + 1 : -1));
+  return { plan: { ...planOf(seats, { x: (width - 1) / 2, y: 0 }), rightOf }, states: Uint8Array.from(states) };
 }
 
 /** 5,000 seats around a stage, as an arena has them: 20 blocks in two rings, 25 rows of 10 seats each on arcs, wheelchairs in the last rows of the lower ring. */
