@@ -45,6 +45,7 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
+import { SeatsService, seatsResolvers, ticketsProduct } from './features/seats/index.ts';
 import {
   registerVenuesHttp,
   SeatPlans,
@@ -181,7 +182,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const eventsService = new EventsService(database);
   const performancesService = new PerformancesService(database, inventory, plans);
   const doorStaff = new DoorStaff(database, attempts);
-  void sheets;
+  const seatsParts = { database, inventory, sheets, plans, mapOf: (performanceId: string) => maps.current(performanceId) };
+  const seatsService = new SeatsService(seatsParts);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -191,7 +193,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       database,
       inventory,
       providers,
-      products: [lessonProduct(database)],
+      products: [lessonProduct(database), ticketsProduct(seatsParts)],
       followUps: extra?.followUps ?? [],
       live: liveBookings,
       publicUrl: () => config.publicUrl ?? servesAt,
@@ -232,6 +234,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService, performancesService, doorStaff),
       ...seatMapsResolvers(maps, new PerformanceAvailabilities(database.pool, maps, plans)),
+      ...seatsResolvers(seatsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),

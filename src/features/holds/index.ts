@@ -25,4 +25,4 @@ export { BusyError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from
 export { availabilityById, holdById } from './holds.loaders.ts';
 export { poolIdsOf } from './holds.resolver.ts';
 export { AvailabilityType, HoldStateEnum, HoldType, holdNodeId, LatePaymentChoiceEnum } from './holds.types.ts';
-export { type CancellationPolicy, type CancellationStep, type Product, type ProductTerms, refundPercent } from './product.ts';
+export { type CancellationPolicy, type CancellationStep, type Product, type ProductTerms, refundPercent, titleWith } from './product.ts';

@@ -37,3 +37,15 @@ export function refundPercent(policy: CancellationPolicy, startsAt: Date | null,
   const hoursLeft = startsAt ? (startsAt.getTime() - at.getTime()) / 3_600_000 : Number.POSITIVE_INFINITY;
   return Math.max(0, ...policy.filter((step) => hoursLeft >= step.hoursBefore).map((step) => step.percent));
 }
+
+/** What providers accept. */
+const TITLE_MAX = 100;
+
+/** A title for a payment, shortened where it must be, and always the whole ending in brackets: what tells it from its like. */
+export function titleWith(title: string, ending: string): string {
+  const end = ` (${ending})`;
+  if (title.length + end.length <= TITLE_MAX) return `${title}${end}`;
+  const cut = title.slice(0, TITLE_MAX - end.length - 1);
+  // What is cut within a character loses that character.
+  return `${(cut.isWellFormed() ? cut : cut.slice(0, -1)).trimEnd()}…${end}`;
+}

@@ -1,12 +1,10 @@
 import type { ClaimItem } from '../../inventory/claim.ts';
 import type { Database } from '../../platform/database/database.ts';
-import type { CancellationStep, Product, ProductTerms } from '../holds/index.ts';
+import { type CancellationStep, type Product, type ProductTerms, titleWith } from '../holds/index.ts';
 import type { Lesson } from './lesson.entity.ts';
 import { lessonKind } from './lesson.kind.ts';
 import { sessionsOf } from './lesson-sessions.ts';
 
-/** What providers accept. */
-const TITLE_MAX = 100;
 const EQUALS_MAX = 5;
 
 /** Lessons, as what is booked and paid. A locker comes along: it has no terms of its own and is not exchanged. */
@@ -20,7 +18,8 @@ export function lessonProduct(database: Database): Product {
       const lesson = rows[0];
       if (!lesson) throw new Error(`The pool ${poolId} counts the places of no lesson: lessons with holds must not be deleted.`);
       return {
-        title: titleOf(lesson),
+        // Always with the month: a member may take the same lesson every month.
+        title: titleWith(lesson.title, lesson.month),
         startsAt: sessionsOf(lesson)[0]?.startsAt ?? null,
         cancellation: lesson.cancellation,
         organizerId: null,
@@ -61,13 +60,4 @@ function lessonItemOf(items: readonly ClaimItem[]): ClaimItem {
   if (!item)
     throw new Error(`A hold of the kind ${lessonKind.name} takes no lesson but ${items.map(({ kind }) => kind).join(', ') || 'nothing'}.`);
   return item;
-}
-
-/** The title, shortened where it must be, and always the whole month: a member may take the same lesson every month. */
-function titleOf({ title, month }: TermsRow): string {
-  const end = ` (${month})`;
-  if (title.length + end.length <= TITLE_MAX) return `${title}${end}`;
-  const cut = title.slice(0, TITLE_MAX - end.length - 1);
-  // What is cut within a character loses that character.
-  return `${(cut.isWellFormed() ? cut : cut.slice(0, -1)).trimEnd()}…${end}`;
 }
