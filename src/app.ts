@@ -22,7 +22,7 @@ import {
 } from './features/bookings/index.ts';
 import { EventsService, eventById, eventsResolvers, PerformanceSheets, performanceById, tierById } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
-import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
+import { AuditService, auditTask, holdById, holdsResolvers, type Product, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
 import {
   instructorById,
@@ -36,6 +36,16 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { SeatMaps } from './features/seat-maps/index.ts';
+import {
+  issueLater,
+  issueTicketsTask,
+  registerTicketsHttp,
+  TicketCodes,
+  TicketsService,
+  TransferTokens,
+  ticketsResolvers,
+  visibleTicket,
+} from './features/tickets/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -77,6 +87,8 @@ export interface AppOptions {
     /** What else becomes true with a confirmed booking. */
     followUps?: FollowUp[];
     tasks?: Task[];
+    /** More things to book. */
+    products?: Product[];
   };
 }
 
@@ -163,6 +175,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const eventsService = new EventsService(database, inventory, plans);
   void sheets;
   void maps;
+  const ticketSecrets = config.tickets.signingSecrets ?? [derivedSecret(config.accessTokens.secret, 'ticket codes')];
+  const ticketCodes = await TicketCodes.open(ticketSecrets);
+  const ticketsService = new TicketsService(database, new TransferTokens(ticketSecrets));
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -172,8 +187,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       database,
       inventory,
       providers,
-      products: [lessonProduct(database)],
-      followUps: extra?.followUps ?? [],
+      products: [lessonProduct(database), ...(extra?.products ?? [])],
+      followUps: [issueLater, ...(extra?.followUps ?? [])],
       live: liveBookings,
       publicUrl: () => config.publicUrl ?? servesAt,
       // The process ends here as a crash would: nothing runs after it, nothing is said.
@@ -185,7 +200,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...config.payments,
       // A refusal of a refund is believed only after a second call.
       callSeconds: Math.ceil((2 * (connectTimeoutMs + (answerTimeoutMs ?? PROVIDER_ANSWER_MAX_MS))) / 1_000) + CALL_MARGIN_SECONDS,
-      returnSecret: createHmac('sha256', config.accessTokens.secret).update('payment returns').digest('hex'),
+      returnSecret: derivedSecret(config.accessTokens.secret, 'payment returns'),
     },
   );
 
@@ -202,6 +217,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['Tier', (context, id) => tierById(context).load(id)],
     ['TicketHold', visibleHold],
     ['Payment', visiblePayment],
+    ['Ticket', visibleTicket],
   ]);
   const resolvers = new Map<ResolverClass, object>(
     [
@@ -213,6 +229,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...eventsResolvers(eventsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
+      ...ticketsResolvers(ticketsService, plans, ticketCodes),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
       ...(extra?.resolvers({ database, inventory }) ?? []),
     ].map((resolver) => [resolver.constructor, resolver]),
@@ -278,6 +295,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   registerGraphqlHttp(server, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
   if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
   registerBookingsHttp(server, bookingsService);
+  registerTicketsHttp(server, ticketCodes);
   registerHealth(server, {
     orm,
     migrations,
@@ -300,7 +318,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     const scheduled = [auditTask(audits), forgetAnswers(database.pool), accounts.forgetSessions(sessionsService)];
     worker = await startWorker({
       url: databaseUrl,
-      tasks: [...scheduled.map(({ task }) => task), ...(extra?.tasks ?? [])],
+      tasks: [...scheduled.map(({ task }) => task), issueTicketsTask(database.pool), ...(extra?.tasks ?? [])],
       cron: scheduled.map(({ cron }) => cron),
       concurrency: config.worker.concurrency,
       heartbeat: heartbeatOf(config.worker.deadSeconds),
@@ -347,6 +365,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     },
   };
 }
+
+/** A secret for one purpose, from one for another: neither tells anything of the other. */
+const derivedSecret = (secret: string, purpose: string) => createHmac('sha256', secret).update(purpose).digest('hex');
 
 /** Beats often enough that a dead worker is found, and its jobs given away, within the time promised. */
 const heartbeatOf = (deadSeconds: number) => {
