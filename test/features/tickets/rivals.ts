@@ -58,13 +58,20 @@ export async function waiting(node: TestApp): Promise<number> {
   return rows.length;
 }
 
+export interface Keeper {
+  /** Answers how many rows it changed or found. */
+  query(sql: string, values: unknown[]): Promise<number>;
+  letGo(): Promise<void>;
+}
+
 /** Somebody who has what a statement locks, until `letGo`. */
-export async function keeper(url: string, sql: string, values: unknown[] = []): Promise<{ letGo(): Promise<void> }> {
+export async function keeper(url: string, sql: string, values: unknown[] = []): Promise<Keeper> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query('begin');
   await client.query(sql, values);
   return {
+    query: async (more, given) => (await client.query(more, given)).rowCount ?? 0,
     letGo: async () => {
       await client.query('commit');
       await client.end();
