@@ -9,6 +9,7 @@ import { Migration20261121000700Bookings } from './migration-20261121000700-book
 import { Migration20261121000800NumberedUnits } from './migration-20261121000800-numbered-units.ts';
 import { Migration20261121000900Events } from './migration-20261121000900-events.ts';
 import { Migration20261121001000Tickets } from './migration-20261121001000-tickets.ts';
+import { Migration20261121001010TicketStates } from './migration-20261121001010-ticket-states.ts';
 import { Migration20261121001100SeatWatches } from './migration-20261121001100-seat-watches.ts';
 import { Migration20261121001210Deletions } from './migration-20261121001210-deletions.ts';
 
@@ -25,6 +26,7 @@ export const migrations = [
   { name: 'migration-20261121000800-numbered-units', class: Migration20261121000800NumberedUnits },
   { name: 'migration-20261121000900-events', class: Migration20261121000900Events },
   { name: 'migration-20261121001000-tickets', class: Migration20261121001000Tickets },
+  { name: 'migration-20261121001010-ticket-states', class: Migration20261121001010TicketStates },
   { name: 'migration-20261121001100-seat-watches', class: Migration20261121001100SeatWatches },
   { name: 'migration-20261121001210-deletions', class: Migration20261121001210Deletions },
 ];

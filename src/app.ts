@@ -31,7 +31,7 @@ import {
   tierById,
 } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
-import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
+import { AuditService, auditTask, holdById, holdsResolvers, type Product, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
 import {
   instructorById,
@@ -46,6 +46,16 @@ import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
 import { SeatsService, seatsResolvers, ticketsProduct } from './features/seats/index.ts';
+import {
+  issueLater,
+  issueTicketsTask,
+  registerTicketsHttp,
+  TicketCodes,
+  TicketsService,
+  TransferTokens,
+  ticketsResolvers,
+  visibleTicket,
+} from './features/tickets/index.ts';
 import {
   registerVenuesHttp,
   SeatPlans,
@@ -95,6 +105,8 @@ export interface AppOptions {
     /** What else becomes true with a confirmed booking. */
     followUps?: FollowUp[];
     tasks?: Task[];
+    /** More things to book. */
+    products?: Product[];
   };
 }
 
@@ -184,6 +196,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const doorStaff = new DoorStaff(database, attempts);
   const seatsParts = { database, inventory, sheets, plans, mapOf: (performanceId: string) => maps.current(performanceId) };
   const seatsService = new SeatsService(seatsParts);
+  const ticketSecrets = config.tickets.signingSecrets ?? [derivedSecret(config.accessTokens.secret, 'ticket codes')];
+  const ticketCodes = await TicketCodes.open(ticketSecrets);
+  const ticketsService = new TicketsService(database, new TransferTokens(ticketSecrets));
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -193,8 +208,8 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       database,
       inventory,
       providers,
-      products: [lessonProduct(database), ticketsProduct(seatsParts)],
-      followUps: extra?.followUps ?? [],
+      products: [lessonProduct(database), { ...ticketsProduct(seatsParts), mayCancel: mayCancelTickets }, ...(extra?.products ?? [])],
+      followUps: [issueLater, ...(extra?.followUps ?? [])],
       live: liveBookings,
       publicUrl: () => config.publicUrl ?? servesAt,
       // The process ends here as a crash would: nothing runs after it, nothing is said.
@@ -206,7 +221,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...config.payments,
       // A refusal of a refund is believed only after a second call.
       callSeconds: Math.ceil((2 * (connectTimeoutMs + (answerTimeoutMs ?? PROVIDER_ANSWER_MAX_MS))) / 1_000) + CALL_MARGIN_SECONDS,
-      returnSecret: createHmac('sha256', config.accessTokens.secret).update('payment returns').digest('hex'),
+      returnSecret: derivedSecret(config.accessTokens.secret, 'payment returns'),
     },
   );
 
@@ -224,6 +239,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['Tier', (context, id) => tierById(context).load(id)],
     ['TicketHold', visibleHold],
     ['Payment', visiblePayment],
+    ['Ticket', visibleTicket],
   ]);
   const resolvers = new Map<ResolverClass, object>(
     [
@@ -237,6 +253,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...seatsResolvers(seatsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
+      ...ticketsResolvers(ticketsService, plans, ticketCodes),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
       ...(extra?.resolvers({ database, inventory }) ?? []),
     ].map((resolver) => [resolver.constructor, resolver]),
@@ -306,6 +323,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
   registerBookingsHttp(server, bookingsService);
   registerVenuesHttp(server, { venues: venuesService, authenticate: (token) => gate.authenticate(token) });
+  registerTicketsHttp(server, ticketCodes);
   registerHealth(server, {
     orm,
     migrations,
@@ -329,7 +347,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     const scheduled = [auditTask(audits), forgetAnswers(database.pool), accounts.forgetSessions(sessionsService)];
     worker = await startWorker({
       url: databaseUrl,
-      tasks: [...scheduled.map(({ task }) => task), ...(extra?.tasks ?? [])],
+      tasks: [...scheduled.map(({ task }) => task), issueTicketsTask(database.pool), ...(extra?.tasks ?? [])],
       cron: scheduled.map(({ cron }) => cron),
       concurrency: config.worker.concurrency,
       heartbeat: heartbeatOf(config.worker.deadSeconds),
@@ -377,6 +395,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     },
   };
 }
+
+/** A secret for one purpose, from one for another: neither tells anything of the other. */
+const derivedSecret = (secret: string, purpose: string) => createHmac('sha256', secret).update(purpose).digest('hex');
 
 /** Beats often enough that a dead worker is found, and its jobs given away, within the time promised. */
 const heartbeatOf = (deadSeconds: number) => {

@@ -39,6 +39,10 @@ export interface Config {
   sockets: { socketsMax: number; socketsPerAddressMax: number };
   claims: { batchMax: number; queueMax: number };
   lessons: { monthlyMax: number };
+  tickets: {
+    /** The first signs, all verify. Undefined: one that follows from the secret of access tokens. */
+    signingSecrets: [string, ...string[]] | undefined;
+  };
   /** Where customers and providers reach us, without a slash at its end. Undefined: the address we listen at. */
   publicUrl: string | undefined;
   payments: {
@@ -92,6 +96,8 @@ export interface VariableDescription {
 
 const ROLES = ['all', 'api', 'worker'] as const;
 const SECRET_BYTES_MIN = 32;
+/** Each is tried for every code that is read; during a change there are two. */
+const SIGNING_SECRETS_MAX = 10;
 
 /** `byDefault` is said in words where it depends on other variables. */
 interface Meta extends Record<string, unknown> {
@@ -224,6 +230,20 @@ const VARIABLES = z.object({
   CLAIMS_BATCH_MAX: wholeNumber(1, 512, 512, 'Claims decided in one transaction.'),
   CLAIMS_QUEUE_MAX: wholeNumber(1, 1_000_000, 20_000, 'Claims waiting in this process before new ones are told to come back.'),
   MONTHLY_LESSONS_MAX: wholeNumber(1, 100, 4, 'Lessons one member may have in a month; counts for lessons made from then on.'),
+  TICKET_SIGNING_SECRETS: optional(
+    z
+      .string()
+      .transform((given) => given.split(',').map((part) => part.trim()))
+      .refine(
+        (parts) => parts.length <= SIGNING_SECRETS_MAX && parts.every((part) => Buffer.byteLength(part) >= SECRET_BYTES_MIN),
+      ) as unknown as z.ZodType<[string, ...string[]], string>,
+    'Sign the codes and the links of tickets; the same on every node. The first signs, all verify: put a new one in front.',
+    {
+      allowed: `1 to ${SIGNING_SECRETS_MAX} of at least ${SECRET_BYTES_MIN} bytes, with commas between`,
+      byDefault: 'derived from ACCESS_TOKEN_SECRET',
+      secret: true,
+    },
+  ),
   PUBLIC_URL: optional(
     urlOf('http://', 'https://').refine((given) => isPlainAddress(given) && given.length <= PUBLIC_URL_LENGTH_MAX),
     'Where customers and payment providers reach this server. Unset, the address it listens at: good for one machine only.',
@@ -443,6 +463,7 @@ function configOf(variables: Variables, { role }: Arguments): Config {
     sockets: { socketsMax: variables.SOCKETS_MAX, socketsPerAddressMax: variables.SOCKETS_PER_ADDRESS_MAX },
     claims: { batchMax: variables.CLAIMS_BATCH_MAX, queueMax: variables.CLAIMS_QUEUE_MAX },
     lessons: { monthlyMax: variables.MONTHLY_LESSONS_MAX },
+    tickets: { signingSecrets: variables.TICKET_SIGNING_SECRETS },
     publicUrl: variables.PUBLIC_URL,
     payments: {
       providers,

@@ -38,6 +38,7 @@ import {
   RefundType,
   visiblePayment,
 } from '../payments/index.ts';
+import { TicketsHandedOnError, TicketsUsedError } from '../tickets/index.ts';
 import {
   CancellationClosedError,
   PaymentNotFoundError,
@@ -191,8 +192,19 @@ const PreparePaymentResult = createUnionType({
 
 const CancelBookingResult = createUnionType({
   name: 'CancelBookingResult',
-  description: 'What was cancelled, or why it could not be.',
-  types: () => [CancelBookingSuccess, HoldNotFoundError, HoldExpiredError, HoldNotOpenError, CancellationClosedError] as const,
+  description:
+    'What was cancelled, or why it could not be. The first that applies is answered, in this order: HoldNotFoundError, HoldExpiredError, HoldNotOpenError, ' +
+    'CancellationClosedError, TicketsUsedError, TicketsHandedOnError.',
+  types: () =>
+    [
+      CancelBookingSuccess,
+      HoldNotFoundError,
+      HoldExpiredError,
+      HoldNotOpenError,
+      CancellationClosedError,
+      TicketsUsedError,
+      TicketsHandedOnError,
+    ] as const,
 });
 
 const RefundPaymentResult = createUnionType({

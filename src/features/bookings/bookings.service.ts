@@ -70,7 +70,7 @@ export class BookingsService {
     this.saga = new PaymentSaga({ database, providers, conclusions, returnUrlsOf, tell, reached, logger }, options);
     const { saga } = this;
     this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, tell, reached }, options);
-    this.cancelling = new CancelBooking({ database, inventory, saga, conclusions, tell, reached });
+    this.cancelling = new CancelBooking({ database, inventory, products, saga, conclusions, tell, reached });
     this.refunding = new RefundPayment({ database, saga, conclusions, reached });
     this.reconciler = new Reconciler(
       database.pool,

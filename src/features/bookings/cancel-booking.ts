@@ -1,11 +1,12 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { type HoldView, holdsByIds } from '../../inventory/read-holds.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { Locale } from '../../platform/locale.ts';
 import { Refusal } from '../../platform/refusal.ts';
-import { HoldNotFoundError, HoldNotOpenError, refundPercent } from '../holds/index.ts';
+import { HoldNotFoundError, HoldNotOpenError, type Product, refundPercent } from '../holds/index.ts';
 import type { Payment } from '../payments/index.ts';
-import { bookedHold } from './booked-hold.ts';
+import { type BookedHold, bookedHold } from './booked-hold.ts';
 import { CancellationClosedError } from './bookings.errors.ts';
 import type { Conclusions, Told } from './conclusions.ts';
 import { isUnderWay } from './next-step.ts';
@@ -16,6 +17,7 @@ import type { ReachWaypoint } from './waypoints.ts';
 export interface CancelParts {
   database: Database;
   inventory: Inventory;
+  products: ReadonlyMap<string, Product>;
   saga: PaymentSaga;
   conclusions: Conclusions;
   tell(told: Told): void;
@@ -54,6 +56,8 @@ export class CancelBooking {
           case 'APPROVED': {
             const percent = refundPercent(payment.cancellation, payment.startsAt ?? null, now);
             if (percent === 0) return new CancellationClosedError(payment.cancellation, payment.startsAt ?? null);
+            const refusal = await this.refusalOfProduct(em, hold);
+            if (refusal) return refusal;
             const amountMinor = Math.floor((payment.capturedMinor * percent) / 100) - payment.refundedMinor;
             if (amountMinor <= 0) return { told: await this.parts.conclusions.returnedWithoutMoney(em, payment), payment };
             this.parts.conclusions.openRefund(em, payment, {
@@ -80,5 +84,13 @@ export class CancelBooking {
       await this.parts.saga.advance(result.payment.id, { hasOpened: true });
     }
     return (await holdsByIds(this.parts.database.pool, [holdId]))[0] ?? new HoldNotFoundError();
+  }
+
+  /** The lock comes after the payment's, as everywhere, and holds off whoever is about to use the booking until this is decided. */
+  private async refusalOfProduct(em: EntityManager, { id, kind }: BookedHold): Promise<Refusal | undefined> {
+    const product = this.parts.products.get(kind);
+    if (!product?.mayCancel) return undefined;
+    await em.execute('select 1 from hold where id = ? for update', [id]);
+    return product.mayCancel(em, id);
   }
 }

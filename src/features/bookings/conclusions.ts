@@ -39,7 +39,16 @@ export interface RescuePlan {
 }
 
 /** What else becomes true with a confirmed booking, in the same transaction: jobs, most of all. Called once for each. */
-export type FollowUp = (em: EntityManager, booking: { holdId: string; paymentId: string; memberId: string }) => Promise<void>;
+export type FollowUp = (
+  em: EntityManager,
+  booking: {
+    holdId: string;
+    paymentId: string;
+    memberId: string;
+    /** Of the pools it takes from. */
+    kinds: readonly string[];
+  },
+) => Promise<void>;
 
 export interface ConclusionsParts {
   database: Database;
@@ -222,8 +231,9 @@ export class Conclusions {
     const moved = await this.parts.inventory.move(em, 'confirm', payment.holdId, null);
     if (moved.outcome !== 'MOVED') throw new Error(`Hold ${payment.holdId} is ${moved.outcome} while its payment was captured.`);
     if (payment.capturedMinor > 0) await this.post(em, [this.parts.books.captured(payment), this.parts.books.booked(payment)]);
+    const kinds = moved.pools.map(({ kind }) => kind);
     for (const followUp of this.parts.followUps)
-      await followUp(em, { holdId: payment.holdId, paymentId: payment.id, memberId: payment.memberId });
+      await followUp(em, { holdId: payment.holdId, paymentId: payment.id, memberId: payment.memberId, kinds });
     return { pools: [...touched, ...moved.pools], holdIds: holdsOf(payment) };
   }
 

@@ -1,4 +1,6 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { ClaimItem } from '../../inventory/claim.ts';
+import type { Refusal } from '../../platform/refusal.ts';
 
 /** One step of a cancellation policy: until so many hours before the start, this share of the price goes back. */
 export interface CancellationStep {
@@ -30,6 +32,11 @@ export interface Product {
   termsOf(items: readonly ClaimItem[]): Promise<ProductTerms>;
   /** Other items that are as good as these to whoever paid too late for them, best first, at most 5; each replaces all of the items. */
   equalsOf(items: readonly ClaimItem[]): Promise<ClaimItem[][]>;
+  /**
+   * Why its member must not cancel what is paid, whatever the policy gives back; asked in the transaction that cancels, with the hold locked FOR UPDATE. Absent:
+   * nothing but the policy speaks against it. Organizers and administrators are not asked: they may give back anything.
+   */
+  mayCancel?(em: EntityManager, holdId: string): Promise<Refusal | undefined>;
 }
 
 /** The share of the price that goes back when it is cancelled at this moment, in percent; 0 when it is too late. */

@@ -15,12 +15,12 @@ const PAYING = { hold: 'PAYING', payment: 'PENDING', because: null, captured: 0,
 async function ticketing(): Promise<{ app: TestApp; printer: { isBroken: boolean } }> {
   const printer = { isBroken: false };
   const handOut: FollowUp = async (em, { holdId, paymentId, memberId }) => {
-    await em.execute('insert into ticket (hold_id, payment_id, member_id) values (?, ?, ?)', [holdId, paymentId, memberId]);
+    await em.execute('insert into print_out (hold_id, payment_id, member_id) values (?, ?, ?)', [holdId, paymentId, memberId]);
     if (printer.isBroken) throw new Error('the printer has no paper');
   };
   const app = await testApp({ extra: { features: [], resolvers: () => [], followUps: [handOut] } });
   // Without a key: a second one would show.
-  await app.query('create table ticket (hold_id uuid, payment_id uuid, member_id uuid)');
+  await app.query('create table print_out (hold_id uuid, payment_id uuid, member_id uuid)');
   return { app, printer };
 }
 
@@ -35,7 +35,9 @@ test.each(PROVIDERS.map((provider) => [provider] as const))('what follows a book
   await ended(client, payment.id);
   await admin.run('TestReconcilePayment', { paymentId: payment.id });
 
-  expect(await app.query('select * from ticket')).toEqual([{ hold_id: uuidIn(holdId), payment_id: uuidIn(payment.id), member_id: uuid }]);
+  expect(await app.query('select * from print_out')).toEqual([
+    { hold_id: uuidIn(holdId), payment_id: uuidIn(payment.id), member_id: uuid },
+  ]);
 });
 
 test('one that breaks leaves no booking behind: nothing of it is true, the payment is open, and a later look ends it', async () => {
@@ -49,7 +51,7 @@ test('one that breaks leaves no booking behind: nothing of it is true, the payme
   const landed = await atCheckout(payment);
   const broken = {
     stored: await stored(app, holdId),
-    tickets: await app.query('select * from ticket'),
+    tickets: await app.query('select * from print_out'),
     books: await balances(app),
     counters: await app.counters(lessonId),
     invariants: await app.brokenInvariants(),
@@ -65,7 +67,7 @@ test('one that breaks leaves no booking behind: nothing of it is true, the payme
     expect.objectContaining({ paymentId: uuidIn(payment.id), err: expect.objectContaining({ message: 'the printer has no paper' }) }),
   );
   expect(await stored(app, holdId)).toEqual([BOOKED]);
-  expect(await app.query('select hold_id from ticket')).toEqual([{ hold_id: uuidIn(holdId) }]);
+  expect(await app.query('select hold_id from print_out')).toEqual([{ hold_id: uuidIn(holdId) }]);
   expect(app.simulator.payment(uuidIn(payment.id))?.entries).toHaveLength(1);
   expect(await app.brokenInvariants()).toEqual([]);
 });
@@ -78,14 +80,14 @@ test('where there is nothing to pay too: no booking without what follows, and th
   printer.isBroken = true;
 
   const failed = await client.send('TestPreparePayment', { input });
-  const between = { holds: await app.query('select state from hold'), tickets: await app.query('select * from ticket') };
+  const between = { holds: await app.query('select state from hold'), tickets: await app.query('select * from print_out') };
   printer.isBroken = false;
   const again = await client.send('TestPreparePayment', { input });
 
   expect(failed.errors.map(({ extensions }) => extensions.code)).toEqual(['INTERNAL_SERVER_ERROR']);
   expect(between).toEqual({ holds: [{ state: 'HELD' }], tickets: [] });
   expect(again.data.preparePayment).toMatchObject({ __typename: 'PreparePaymentSuccess', hold: { state: 'CONFIRMED' } });
-  expect(await app.query('select hold_id from ticket')).toEqual([{ hold_id: uuidIn(holdId) }]);
+  expect(await app.query('select hold_id from print_out')).toEqual([{ hold_id: uuidIn(holdId) }]);
   expect(await app.counters(lessonId)).toEqual({ capacity: 3, held: 0, sold: 1 });
   expect(await app.brokenInvariants()).toEqual([]);
 });
@@ -104,5 +106,5 @@ test('a late payment that is given another place follows up for that one', async
 
   const { hold } = await ended(client, payment.id);
   expect(hold?.id).not.toBe(holdId);
-  expect(await app.query('select hold_id from ticket')).toEqual([{ hold_id: uuidIn(hold?.id ?? '') }]);
+  expect(await app.query('select hold_id from print_out')).toEqual([{ hold_id: uuidIn(hold?.id ?? '') }]);
 });

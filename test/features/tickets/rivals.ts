@@ -1,0 +1,80 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import pg from 'pg';
+import type { TestApp } from '../../support/app.ts';
+import { eventually } from '../../support/wait.ts';
+
+type Execute = (sql: string, values?: unknown[]) => Promise<unknown>;
+
+/** Changes how the transactions of a node send statements, from the next one on. */
+function sendBy(node: TestApp, wrap: (execute: Execute) => Execute): void {
+  const { database } = node.app;
+  const fork = database.fork.bind(database);
+  database.fork = () => {
+    const em: EntityManager = fork();
+    return Object.assign(em, { execute: wrap(em.execute.bind(em) as Execute) as never });
+  };
+}
+
+/**
+ * Lets a rival come after the first statement with this text in a node's transactions, which goes on when the rival has come to its end or waits for a lock.
+ * Answers the rival's own end.
+ */
+export function afterStatement<End>(node: TestApp, text: string, rival: () => Promise<End>): Promise<End> {
+  let hasCome = false;
+  return new Promise((resolve, reject) => {
+    sendBy(node, (execute) => async (sql, values) => {
+      const answer = await execute(sql, values);
+      if (!hasCome && sql.includes(text)) {
+        hasCome = true;
+        const run = rival();
+        run.then(resolve, reject);
+        await endedOrWaiting(node, run);
+      }
+      return answer;
+    });
+  });
+}
+
+/** Takes away the locks of rows that a node asks for with these words. */
+export function withoutLocks(node: TestApp, ...words: ('for share' | 'for no key update' | 'for update')[]): void {
+  sendBy(node, (execute) => (sql, values) => {
+    const lock = words.find((word) => sql.endsWith(` ${word}`));
+    return execute(lock ? sql.slice(0, -lock.length) : sql, values);
+  });
+}
+
+async function endedOrWaiting(node: TestApp, run: Promise<unknown>): Promise<void> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  run.then(over, over);
+  await eventually(async () => isOver || (await waiting(node)) > 0);
+}
+
+/** Sessions that wait for a lock. */
+export async function waiting(node: TestApp): Promise<number> {
+  const rows = await node.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
+  return rows.length;
+}
+
+export interface Keeper {
+  /** Answers how many rows it changed or found. */
+  query(sql: string, values: unknown[]): Promise<number>;
+  letGo(): Promise<void>;
+}
+
+/** Somebody who has what a statement locks, until `letGo`. */
+export async function keeper(url: string, sql: string, values: unknown[] = []): Promise<Keeper> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query('begin');
+  await client.query(sql, values);
+  return {
+    query: async (more, given) => (await client.query(more, given)).rowCount ?? 0,
+    letGo: async () => {
+      await client.query('commit');
+      await client.end();
+    },
+  };
+}
