@@ -10,6 +10,7 @@ import { Migration20261121000800NumberedUnits } from './migration-20261121000800
 import { Migration20261121000900Events } from './migration-20261121000900-events.ts';
 import { Migration20261121001000Tickets } from './migration-20261121001000-tickets.ts';
 import { Migration20261121001100SeatWatches } from './migration-20261121001100-seat-watches.ts';
+import { Migration20261121001500CheckIns } from './migration-20261121001500-check-ins.ts';
 
 /** Every migration, oldest first. Append only. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   { name: 'migration-20261121000900-events', class: Migration20261121000900Events },
   { name: 'migration-20261121001000-tickets', class: Migration20261121001000Tickets },
   { name: 'migration-20261121001100-seat-watches', class: Migration20261121001100SeatWatches },
+  { name: 'migration-20261121001500-check-ins', class: Migration20261121001500CheckIns },
 ];

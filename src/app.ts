@@ -20,6 +20,15 @@ import {
   reviveBooking,
   sameBooking,
 } from './features/bookings/index.ts';
+import {
+  CheckInsService,
+  checkInsResolvers,
+  type DoorStatus,
+  doorStatuses,
+  registerCheckInsHttp,
+  reviveDoorStatus,
+  sameDoorStatus,
+} from './features/check-ins/index.ts';
 import { EventsService, eventById, eventsResolvers, PerformanceSheets, performanceById, tierById } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
 import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
@@ -36,6 +45,7 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { SeatMaps } from './features/seat-maps/index.ts';
+import { TicketCodes } from './features/tickets/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -89,6 +99,7 @@ export interface App {
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
   readonly bookings: BookingsService;
+  readonly ticketCodes: TicketCodes;
   /** Answers the address it serves at. Does nothing in a process that only works. */
   listen(): Promise<string>;
   /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
@@ -127,7 +138,19 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     logger,
     metrics: socketMetrics,
   });
-  const watched: Watched = new Map([['bookingChanged', liveBookings]]);
+  const liveDoors = new LiveObjects<DoorStatus>({
+    name: 'door',
+    fanOut,
+    read: (ids) => doorStatuses(database.pool, ids),
+    sameState: sameDoorStatus,
+    revive: reviveDoorStatus,
+    logger,
+    metrics: socketMetrics,
+  });
+  const watched: Watched = new Map<string, LiveObjects<BookingState> | LiveObjects<DoorStatus>>([
+    ['bookingChanged', liveBookings],
+    ['checkInsChanged', liveDoors],
+  ]);
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
@@ -161,8 +184,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const maps = new SeatMaps(database.pool, live);
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database, inventory, plans);
-  void sheets;
   void maps;
+  const ticketCodes = await TicketCodes.open([createHmac('sha256', config.accessTokens.secret).update('ticket codes').digest('hex')]);
+  const checkInsService = new CheckInsService({ database, codes: ticketCodes, sheets, plans, live: liveDoors });
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -213,6 +237,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...eventsResolvers(eventsService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
+      ...checkInsResolvers(checkInsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
       ...(extra?.resolvers({ database, inventory }) ?? []),
     ].map((resolver) => [resolver.constructor, resolver]),
@@ -278,6 +303,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   registerGraphqlHttp(server, apollo, contextOfRequest, { wsHandler: sockets.wsHandler });
   if (graphiql) registerGraphiql(server, { title: 'lastseat', defaultQuery: FIRST_QUERY });
   registerBookingsHttp(server, bookingsService);
+  registerCheckInsHttp(server, { checkIns: checkInsService, viewerOf: (request) => viewerOfRequest(request, gate) });
   registerHealth(server, {
     orm,
     migrations,
@@ -318,6 +344,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     sockets,
     audits,
     bookings: bookingsService,
+    ticketCodes,
     listen: async () => {
       await server.listen({ host: config.http.host, port: config.http.port });
       const address = server.server.address();
@@ -336,9 +363,11 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
         await worker?.stop();
         await sweeper.stop();
         await bookingsService.close();
+        await checkInsService.close();
         for (const provider of providers.values()) await provider.close();
         live.close();
         liveBookings.close();
+        liveDoors.close();
         await fanOut.close();
         limiterRedis?.disconnect();
         await orm.close(true);
