@@ -142,7 +142,7 @@ export class CheckInsService {
   /** Newest first; `before`: the last of the page before. */
   async log(performanceId: string, before: string | null, limit: number): Promise<LoggedScan[]> {
     const { rows } = await this.parts.database.pool.query({ name: 'door_log', text: LOG, values: [performanceId, before, limit] });
-    return rows;
+    return rows.map((row) => ({ ...row, scannedAt: new Date(row.scannedAt), receivedAt: new Date(row.receivedAt) }));
   }
 
   async countLog(performanceId: string): Promise<number> {
