@@ -12,6 +12,7 @@ import { Migration20261121001000Tickets } from './migration-20261121001000-ticke
 import { Migration20261121001010TicketStates } from './migration-20261121001010-ticket-states.ts';
 import { Migration20261121001100SeatWatches } from './migration-20261121001100-seat-watches.ts';
 import { Migration20261121001210Deletions } from './migration-20261121001210-deletions.ts';
+import { Migration20261121001500CheckIns } from './migration-20261121001500-check-ins.ts';
 
 /** Every migration, oldest first. Append only. */
 export const migrations = [
@@ -29,4 +30,5 @@ export const migrations = [
   { name: 'migration-20261121001010-ticket-states', class: Migration20261121001010TicketStates },
   { name: 'migration-20261121001100-seat-watches', class: Migration20261121001100SeatWatches },
   { name: 'migration-20261121001210-deletions', class: Migration20261121001210Deletions },
+  { name: 'migration-20261121001500-check-ins', class: Migration20261121001500CheckIns },
 ];

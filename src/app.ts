@@ -21,6 +21,15 @@ import {
   sameBooking,
 } from './features/bookings/index.ts';
 import {
+  CheckInsService,
+  checkInsResolvers,
+  type DoorStatus,
+  doorStatuses,
+  registerCheckInsHttp,
+  reviveDoorStatus,
+  sameDoorStatus,
+} from './features/check-ins/index.ts';
+import {
   DoorStaff,
   EventsService,
   eventById,
@@ -120,6 +129,7 @@ export interface App {
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
   readonly bookings: BookingsService;
+  readonly ticketCodes: TicketCodes;
   /** Answers the address it serves at. Does nothing in a process that only works. */
   listen(): Promise<string>;
   /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
@@ -158,7 +168,19 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     logger,
     metrics: socketMetrics,
   });
-  const watched: Watched = new Map([['bookingChanged', liveBookings]]);
+  const liveDoors = new LiveObjects<DoorStatus>({
+    name: 'door',
+    fanOut,
+    read: (ids) => doorStatuses(database.pool, ids),
+    sameState: sameDoorStatus,
+    revive: reviveDoorStatus,
+    logger,
+    metrics: socketMetrics,
+  });
+  const watched: Watched = new Map<string, LiveObjects<BookingState> | LiveObjects<DoorStatus>>([
+    ['bookingChanged', liveBookings],
+    ['checkInsChanged', liveDoors],
+  ]);
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
@@ -199,6 +221,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const ticketSecrets = config.tickets.signingSecrets ?? [derivedSecret(config.accessTokens.secret, 'ticket codes')];
   const ticketCodes = await TicketCodes.open(ticketSecrets);
   const ticketsService = new TicketsService(database, new TransferTokens(ticketSecrets));
+  const checkInsService = new CheckInsService({ database, codes: ticketCodes, sheets, plans, live: liveDoors });
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -254,6 +277,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...ticketsResolvers(ticketsService, plans, ticketCodes),
+      ...checkInsResolvers(checkInsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
       ...(extra?.resolvers({ database, inventory }) ?? []),
     ].map((resolver) => [resolver.constructor, resolver]),
@@ -324,6 +348,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   registerBookingsHttp(server, bookingsService);
   registerVenuesHttp(server, { venues: venuesService, authenticate: (token) => gate.authenticate(token) });
   registerTicketsHttp(server, ticketCodes);
+  registerCheckInsHttp(server, { checkIns: checkInsService, viewerOf: (request) => viewerOfRequest(request, gate) });
   registerHealth(server, {
     orm,
     migrations,
@@ -366,6 +391,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     sockets,
     audits,
     bookings: bookingsService,
+    ticketCodes,
     listen: async () => {
       await server.listen({ host: config.http.host, port: config.http.port });
       const address = server.server.address();
@@ -384,9 +410,11 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
         await worker?.stop();
         await sweeper.stop();
         await bookingsService.close();
+        await checkInsService.close();
         for (const provider of providers.values()) await provider.close();
         live.close();
         liveBookings.close();
+        liveDoors.close();
         await fanOut.close();
         limiterRedis?.disconnect();
         await orm.close(true);
