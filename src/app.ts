@@ -58,6 +58,7 @@ import { SeatsService, seatsResolvers, ticketsProduct } from './features/seats/i
 import {
   issueLater,
   issueTicketsTask,
+  mayCancelTickets,
   registerTicketsHttp,
   TicketCodes,
   TicketsService,

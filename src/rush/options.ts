@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { SHIPPED_PLANS, type ShippedPlan } from '../features/venues/shipped-plans.ts';
 
 /** What every rehearsal is told. */
 export interface CommonOptions {
@@ -34,16 +35,12 @@ export interface RushOptions extends CommonOptions {
 /** What one rehearsal of numbered seats is to be. */
 export interface SeatsOptions extends CommonOptions {
   /** The houses that are sold out, one after the other. */
-  houses: { house: HouseName; members: number }[];
+  houses: { house: ShippedPlan; members: number }[];
   /** Members who look or wait at the same moment. */
   atOnce: number;
   /** Share of the winners who give their seats up again, 0 to 1. */
   abandon: number;
 }
-
-export const HOUSE_NAMES = ['box', 'hall', 'arena'] as const;
-/** One of the seat plans that come with lastseat. */
-export type HouseName = (typeof HOUSE_NAMES)[number];
 
 export type Policy = 'OPTIMISTIC' | 'PESSIMISTIC';
 
@@ -72,7 +69,11 @@ const CONNECTIONS = 256;
 /** The next one comes to look when one has finished: nobody sees the map of the first second for a minute. */
 const AT_ONCE = 2_000;
 /** Seats of each house, and members who want them. */
-const HOUSES: Record<HouseName, { members: number }> = { box: { members: 360 }, hall: { members: 3_600 }, arena: { members: 50_000 } };
+const HOUSES: Record<ShippedPlan, { members: number }> = {
+  'black-box': { members: 360 },
+  hall: { members: 3_600 },
+  arena: { members: 50_000 },
+};
 
 export const HELP = `npm run rush: members enrol through the public API at the same instant, and everything about it is checked.
 
@@ -92,7 +93,7 @@ Usage: npm run rush -- [options]          places in a lesson
 
 Of seats, in place of --preset, --members, --places, --lockers, --policy and --processes:
 
-  --house NAME           box (120 seats), hall or arena; default the hall and then the arena
+  --house NAME           black-box (120 seats), hall (1,200) or arena (5,000); default the hall, then the arena
   --members N            members who want seats, 1 to 200,000; default ten for every seat of the arena, three otherwise
   --at-once N            of them look at the map or wait for an answer at the same moment, 1 to 100,000; default ${AT_ONCE}
   --abandon SHARE        of the winners give their seats up again, 0 to 1; default 0.15
@@ -143,9 +144,9 @@ export function parseCommand(argv: readonly string[], environment: Readonly<Reco
 function seatsCommand(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): Command {
   const values = flagsOf(argv, SEATS_FLAGS);
   if (values.help) return { name: 'help' };
-  const house = HOUSE_NAMES.find((name) => name === values.house);
+  const house = SHIPPED_PLANS.find((name) => name === values.house);
   if (values.house !== undefined && !house)
-    throw new SetupError(`--house is ${JSON.stringify(values.house)}. Allowed: ${HOUSE_NAMES.join(', ')}.`);
+    throw new SetupError(`--house is ${JSON.stringify(values.house)}. Allowed: ${SHIPPED_PLANS.join(', ')}.`);
   const houses = (house ? [house] : (['hall', 'arena'] as const)).map((name) => ({
     house: name,
     members: wholeNumber('members', values.members, HOUSES[name].members, 1, 200_000),

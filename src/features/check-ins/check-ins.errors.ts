@@ -51,11 +51,11 @@ export class TicketReplacedError extends ScanRefusal {
   }
 }
 
-@ObjectType('TicketRefundedError', {
+@ObjectType('RefundedError', {
   implements: Refusal,
   description: 'The booking of this ticket was cancelled and its money went back.',
 })
-export class TicketRefundedError extends ScanRefusal {
+export class RefundedError extends ScanRefusal {
   readonly code = 'REFUNDED';
   text(locale: Locale) {
     return locale === 'ko'

@@ -42,7 +42,7 @@ import {
   ScanInFutureError,
   ScanUndoneError,
   TicketNotCheckedInError,
-  TicketRefundedError,
+  RefundedError,
   TicketReplacedError,
   WrongPerformanceError,
 } from './check-ins.errors.ts';
@@ -69,7 +69,7 @@ const CheckInResult = createUnionType({
   name: 'CheckInResult',
   description:
     'Whether they may come in. The first that applies is answered, in this order: DoorNotFoundError, DoorClosedError, ScanInFutureError, ForgedTicketError, ' +
-    'WrongPerformanceError, TicketReplacedError, TicketRefundedError, AlreadyUsedError. ScanUndoneError only for a scan that is sent again.',
+    'WrongPerformanceError, TicketReplacedError, RefundedError, AlreadyUsedError. ScanUndoneError only for a scan that is sent again.',
   types: () =>
     [
       CheckInSuccess,
@@ -79,7 +79,7 @@ const CheckInResult = createUnionType({
       ForgedTicketError,
       WrongPerformanceError,
       TicketReplacedError,
-      TicketRefundedError,
+      RefundedError,
       AlreadyUsedError,
       ScanUndoneError,
     ] as const,

@@ -20,7 +20,7 @@ import {
   ScanInFutureError,
   ScanUndoneError,
   TicketNotCheckedInError,
-  TicketRefundedError,
+  RefundedError,
   TicketReplacedError,
   WrongPerformanceError,
 } from './check-ins.errors.ts';
@@ -211,7 +211,7 @@ export class CheckInsService {
       case 'REPLACED':
         return new TicketReplacedError();
       case 'REFUNDED':
-        return new TicketRefundedError();
+        return new RefundedError();
       case 'FORGED':
         return new ForgedTicketError();
       case 'UNDONE':

@@ -20,7 +20,7 @@ export const venuesResolvers = (venuesService: VenuesService): object[] => [
 export { neighboursOf } from './neighbours.ts';
 export { type PlanSeat, type SeatPlan, SeatPlans, type SeatSale, sectionsOf } from './seat-plan.ts';
 export type { SeatPlanHead } from './seat-plan-outline.ts';
-export { SHIPPED_PLANS, type ShippedPlan, shippedPlan } from './shipped-plans.ts';
+export { SHIPPED_PLANS, type ShippedPlan } from './shipped-plans.ts';
 export { Venue } from './venue.entity.ts';
 export { SeatPlanType, SeatType, VenueType } from './venue.types.ts';
 export { SeatPlanNotFoundError, VenueNotFoundError } from './venues.errors.ts';

@@ -1,4 +1,3 @@
-import { type ReadPlan, readSeatPlan } from './read-seat-plan.ts';
 import type { SeatSale } from './seat-plan.ts';
 import type { PlanFile, PlanFileSeat } from './seat-plan-file.ts';
 
@@ -17,14 +16,6 @@ export function shippedPlanFile(name: ShippedPlan): PlanFile {
     default:
       return name satisfies never;
   }
-}
-
-/** The same, read and checked as any other file. */
-export async function shippedPlan(name: ShippedPlan): Promise<ReadPlan & { name: string }> {
-  const file = shippedPlanFile(name);
-  const plan = await readSeatPlan('JSON', Buffer.from(JSON.stringify(file)));
-  if (!('seats' in plan)) throw new Error(`The shipped plan ${name} is none: ${plan.problems.map(({ at }) => at).join(', ')}`);
-  return { ...plan, name: file.name };
 }
 
 /** Between the middles of two seats, and the additional width of an aisle, in metres. */

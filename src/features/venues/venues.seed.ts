@@ -1,6 +1,7 @@
 import type { Database } from '../../platform/database/database.ts';
 import { DEMO_ACCOUNTS } from '../accounts/index.ts';
-import { type ShippedPlan, shippedPlan } from './shipped-plans.ts';
+import { type ReadPlan, readSeatPlan } from './read-seat-plan.ts';
+import { type ShippedPlan, shippedPlanFile } from './shipped-plans.ts';
 import { insertPlan } from './venues.service.ts';
 
 /** name, address, latitude, longitude, its plan */
@@ -46,4 +47,12 @@ export async function seedVenues(database: Database): Promise<SeededVenues | nul
     },
     { name: 'seed-venues' },
   );
+}
+
+/** A plan that comes with the product, read and checked as any other file. */
+export async function shippedPlan(name: ShippedPlan): Promise<ReadPlan & { name: string }> {
+  const file = shippedPlanFile(name);
+  const plan = await readSeatPlan('JSON', Buffer.from(JSON.stringify(file)));
+  if (!('seats' in plan)) throw new Error(`The shipped plan ${name} is none: ${plan.problems.map(({ at }) => at).join(', ')}`);
+  return { ...plan, name: file.name };
 }

@@ -1,12 +1,7 @@
 import { neighboursOf } from '../../features/venues/neighbours.ts';
 import type { PlanFile } from '../../features/venues/seat-plan-file.ts';
-import { SHIPPED_PLANS } from '../../features/venues/shipped-plans.ts';
-import type { HouseName } from '../options.ts';
 
 export type { PlanFile };
-
-/** One of the plans that come with lastseat. */
-export const planOf = (house: HouseName): PlanFile => SHIPPED_PLANS[house]();
 
 export function houseOf({ name, focus, sections }: PlanFile): House {
   const seats = sections.flatMap((section) =>
@@ -17,7 +12,11 @@ export function houseOf({ name, focus, sections }: PlanFile): House {
     name,
     forSale: seats.filter(({ sale = 'SALE' }) => sale === 'SALE').length,
     rightOf: neighboursOf(seats),
-    byDistance: [...seats.keys()].sort((a, b) => distanceOf(seats[a] as never) - distanceOf(seats[b] as never)),
+    byDistance: seats
+      .map((seat, number) => ({ number, distance: distanceOf(seat), isForAll: !seat.accessible && !seat.companion }))
+      .filter(({ isForAll }) => isForAll)
+      .sort((a, b) => a.distance - b.distance)
+      .map(({ number }) => number),
   };
 }
 
@@ -28,7 +27,7 @@ export interface House {
   forSale: number;
   /** By seat number: the number of its right neighbour, or -1. */
   rightOf: Int32Array;
-  /** Seat numbers, those nearest to where everybody looks first. */
+  /** Seat numbers, those nearest to where everybody looks first; without places for wheelchairs and their companions. */
   byDistance: readonly number[];
 }
 

@@ -9,7 +9,7 @@ export interface MapMessage {
   version: number;
   /** Null: a whole map. */
   since: number | null;
-  sections: { from: number; count: number; states: string }[] | null;
+  sections: { from: number; count: number; states: string }[];
   available: number[];
   held: number[];
   sold: number[];
@@ -29,7 +29,7 @@ export class MapView {
   apply(message: MapMessage): void {
     this.messages++;
     if (message.version < this.version) this.versionsDown++;
-    if (message.since === null) this.states = statesOf(message.sections ?? []);
+    if (message.since === null) this.states = statesOf(message.sections);
     else {
       if (message.since > this.version) this.gaps++;
       for (const [state, seats] of [message.available, message.held, message.sold, message.blocked].entries())

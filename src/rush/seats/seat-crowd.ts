@@ -6,7 +6,7 @@ import {
   type RushHoldTicketsMutation,
 } from '../../../schema/generated/operations.ts';
 import { Connections } from '../connections.ts';
-import { type Mishaps, NEVER, Player, prepared, textOf, Turns } from '../player.ts';
+import { type Mishaps, NEVER, Player, prepared, Turns, textOf } from '../player.ts';
 import { Counter, readingOf, type Tally } from '../tally.ts';
 import { type House, partyOf, pickSeats, randomOf } from './house.ts';
 import type { MapView } from './map-view.ts';

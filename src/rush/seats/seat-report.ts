@@ -169,7 +169,10 @@ export function houseTextOf(report: HouseReport): string {
       `${number(seats.paid)} sold, ${number(seats.held - seats.paid - seats.givenUp)} held, ${number(seats.givenUp)} given up, ${number(seats.free)} free at the end, ` +
         `${number(seats.orphans)} orphans among them`,
     ),
-    row('All over', `after ${ms(report.tookMs)}, ${number(Math.round(holds.perSecond ?? 0))} attempts a second; last seat given after ${ms(report.lastGrantedMs)}`),
+    row(
+      'All over',
+      `after ${ms(report.tookMs)}, ${number(Math.round(holds.perSecond ?? 0))} attempts a second; last seat given after ${ms(report.lastGrantedMs)}`,
+    ),
     row('On the wire', latency(holds.onTheWireMs)),
   ];
   if (server)
@@ -180,7 +183,10 @@ export function houseTextOf(report: HouseReport): string {
     );
   else lines.push(row('Server', report.serverProblem ?? 'not read'));
   lines.push(
-    row('Watchers', `${number(report.watchers.count)} with ${number(report.watchers.messages)} messages, ${number(report.watchers.reconnects)} reconnects`),
+    row(
+      'Watchers',
+      `${number(report.watchers.count)} with ${number(report.watchers.messages)} messages, ${number(report.watchers.reconnects)} reconnects`,
+    ),
     row('Audit', audit ? `oversold ${audit.oversold}, counted ${audit.at}` : 'none from after the rush'),
     '',
   );

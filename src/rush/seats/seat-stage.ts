@@ -9,8 +9,8 @@ import {
 import { type Administrator, refused } from '../administrator.ts';
 import type { Api } from '../api.ts';
 import { SetupError } from '../options.ts';
-import { statesOf } from './map-view.ts';
 import type { PlanFile } from './house.ts';
+import { statesOf } from './map-view.ts';
 
 const DAY_MS = 86_400_000;
 /** The dearest zone; each further one costs less. */
@@ -54,23 +54,24 @@ export class SeatStage {
     const startsAt = new Date(Date.now() + 30 * DAY_MS);
     const { createPerformance } = await this.administrator.call(RushPerformanceDocument, {
       input: {
-        eventId: createEvent.event.id,
+        eventId: createEvent.event?.id ?? '',
         startsAt: startsAt.toISOString(),
         endsAt: new Date(startsAt.getTime() + DAY_MS / 12).toISOString(),
         perMemberMax: PER_MEMBER_MAX,
-        seatPlanId: planId,
+        planId,
         tiers: zonesOf(plan).map((zone, index) => ({ name: zone, zone, priceMinor: PRICE_MINOR - index * PRICE_STEP_MINOR })),
         idempotencyKey: key(),
       },
     });
     if (createPerformance?.__typename !== 'PerformanceSuccess') throw refused('createPerformance', createPerformance);
-    this.performanceId = createPerformance.performance.id;
-    return this.performanceId;
+    const id = createPerformance.performance?.id ?? '';
+    this.performanceId = id;
+    return id;
   }
 
   async map(): Promise<MapState> {
     const { seatMap } = await this.api.call(RushSeatMapDocument, { performanceId: this.performanceId ?? '' });
-    if (!seatMap?.sections) throw new Error('The performance of the rehearsal is gone.');
+    if (!seatMap) throw new Error('The performance of the rehearsal is gone.');
     return { version: seatMap.version, states: statesOf(seatMap.sections), at: seatMap.at };
   }
 
@@ -88,9 +89,9 @@ export class SeatStage {
         headers: { 'content-type': 'application/json', authorization: `Bearer ${accessToken}`, 'idempotency-key': randomUUID() },
         body: JSON.stringify(plan),
       });
-      const answer = (await response.json()) as { id?: string; message?: string };
-      if (!answer.id) throw new SetupError(`The seat plan was not taken (${response.status}): ${answer.message ?? 'no reason given'}`);
-      return answer.id;
+      const { seatPlan, error } = (await response.json()) as { seatPlan?: { id: string }; error?: { message: string } };
+      if (!seatPlan) throw new SetupError(`The seat plan was not taken (${response.status}): ${error?.message ?? 'no reason given'}`);
+      return seatPlan.id;
     });
   }
 }

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { shippedPlanFile } from '../../features/venues/shipped-plans.ts';
 import { Administrator } from '../administrator.ts';
 import { Api, ApiError } from '../api.ts';
 import { asked, auditAfter, givenServer, interruptible, LOOK_EVERY_MS, type Surroundings, startServer } from '../host.ts';
 import { type SeatsOptions, SetupError, UnjudgedError } from '../options.ts';
 import { seriesOf, workBetween } from '../server-metrics.ts';
-import { houseOf, type PlanFile, planOf } from './house.ts';
+import { houseOf, type PlanFile } from './house.ts';
 import { SOLD } from './map-view.ts';
 import { MapWatcher } from './map-watcher.ts';
 import { SeatCrowd, type SeatCrowdResult } from './seat-crowd.ts';
@@ -37,7 +38,7 @@ export async function holdSeatsRush(options: SeatsOptions, { environment, bar, s
 
   const houses: HouseReport[] = [];
   for (const { house, members } of options.houses) {
-    const report = step(sellOut(planOf(house), members, { options, origin, api, administrator, bar, isGiven: given !== null }));
+    const report = step(sellOut(shippedPlanFile(house), members, { options, origin, api, administrator, bar, isGiven: given !== null }));
     houses.push(await report);
   }
   const { watchers, connections, pay, abandon } = options;
@@ -56,7 +57,11 @@ interface Scene extends Pick<Surroundings, 'bar'> {
   isGiven: boolean;
 }
 
-async function sellOut(plan: PlanFile, members: number, { options, origin, api, administrator, bar, isGiven }: Scene): Promise<HouseReport> {
+async function sellOut(
+  plan: PlanFile,
+  members: number,
+  { options, origin, api, administrator, bar, isGiven }: Scene,
+): Promise<HouseReport> {
   await using ending = new AsyncDisposableStack();
   const house = houseOf(plan);
   const stage = new SeatStage(api, administrator);

@@ -95,7 +95,7 @@ describe('a scan at a door', () => {
     await app.query('update ticket set generation = 2 where id = $1', [handedOn.uuid]);
     const newCode = await app.app.ticketCodes.sign({ ticketId: handedOn.uuid, performanceId: door.uuids.performance, generation: 2 });
 
-    expect(await checkIn(refunded.code)).toMatchObject({ __typename: 'TicketRefundedError', code: 'REFUNDED' });
+    expect(await checkIn(refunded.code)).toMatchObject({ __typename: 'RefundedError', code: 'REFUNDED' });
     expect(await checkIn(handedOn.code)).toMatchObject({ __typename: 'TicketReplacedError', code: 'REPLACED' });
 
     expect([await entryOf(app, refunded), await entryOf(app, handedOn)]).toEqual([null, null]);
@@ -111,7 +111,7 @@ describe('a scan at a door', () => {
     expect((await checkIn(code)).__typename).toBe('AlreadyUsedError');
     await refund(app, worst.holdId);
 
-    expect((await checkIn(code)).__typename).toBe('TicketRefundedError');
+    expect((await checkIn(code)).__typename).toBe('RefundedError');
     expect((await checkIn(worst.code)).__typename).toBe('TicketReplacedError');
   });
 

@@ -6,7 +6,8 @@ import { type ReadPlan, readSeatPlan } from '../../../src/features/venues/read-s
 import type { PlanSeat } from '../../../src/features/venues/seat-plan.ts';
 import { csvOf, jsonOf, type PlanFormat } from '../../../src/features/venues/seat-plan-file.ts';
 import type { SeatPlanInvalidError } from '../../../src/features/venues/seat-plan-problems.ts';
-import { SHIPPED_PLANS, shippedPlan } from '../../../src/features/venues/shipped-plans.ts';
+import { SHIPPED_PLANS } from '../../../src/features/venues/shipped-plans.ts';
+import { shippedPlan } from '../../../src/features/venues/venues.seed.ts';
 
 const read = (format: PlanFormat, text: string | Uint8Array) =>
   readSeatPlan(format, typeof text === 'string' ? Buffer.from(text) : text) as Promise<ReadPlan & SeatPlanInvalidError>;
