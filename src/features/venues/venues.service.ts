@@ -17,6 +17,8 @@ import type { CreateVenueInput, UpdateVenueInput } from './venues.inputs.ts';
 
 const VENUE_NAME_MAX = 200;
 const ADDRESS_MAX = 300;
+/** The seats of the largest plan take 3 s to insert where others are at work, and a plan that cannot be inserted is no help to its organizer. */
+const IMPORT_STATEMENT_MS = 30_000;
 
 type Owner = Pick<Viewer, 'memberId' | 'role'>;
 type VenueFields = Pick<CreateVenueInput, 'name' | 'address' | 'latitude' | 'longitude' | 'timeZone'>;
@@ -154,7 +156,7 @@ export class VenuesService {
           planId: await insertPlan(em, venueId, { ...plan, name: called }),
         }));
       },
-      { name: 'import-seat-plan' },
+      { name: 'import-seat-plan', statementTimeoutMs: IMPORT_STATEMENT_MS },
     );
   }
 
