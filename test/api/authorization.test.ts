@@ -26,6 +26,7 @@ const admins: Record<Caller, Meets> = {
   organizer: 'FORBIDDEN',
   admin: 'answer',
 };
+const organizers: Record<Caller, Meets> = { ...admins, organizer: 'answer' };
 /** Of payments of the pool, which no organizer owns. */
 const houseRefunds: Record<Caller, Meets> = { ...admins, organizer: 'nothing' };
 const ownerAlone: Record<Caller, Meets> = {
@@ -60,6 +61,32 @@ describe('who may do what', () => {
 
   const enroll = async (client: TestClient, lessonId: string) =>
     (await client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } })).enrollment.id;
+
+  /** Venues of the organizer: one without a plan, and a plan that nothing uses, for each caller who deletes them. */
+  let places: Record<Caller, { venueId: string; emptyVenueId: string; seatPlanId: string }>;
+  const makePlaces = async () => {
+    const made = {} as typeof places;
+    const venue = async () => {
+      const [row] = await app.query<{ id: string }>(
+        "insert into venue (owner_id, name, address, latitude, longitude) values ($1, 'Hall', 'Seoul', 37.5, 127) returning id",
+        [(callers.organizer as TestMember).uuid],
+      );
+      return row?.id as string;
+    };
+    for (const caller of CALLERS) {
+      const [venueId, emptyVenueId] = [await venue(), await venue()];
+      const [plan] = await app.query<{ id: string }>(
+        "insert into seat_plan (venue_id, name, focus_x, focus_y) values ($1, 'Grid', 0, 0) returning id",
+        [venueId],
+      );
+      made[caller] = {
+        venueId: toNodeId('Venue', venueId),
+        emptyVenueId: toNodeId('Venue', emptyVenueId),
+        seatPlanId: toNodeId('SeatPlan', plan?.id as string),
+      };
+    }
+    return made;
+  };
 
   beforeAll(async () => {
     app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100' } });
@@ -100,6 +127,7 @@ describe('who may do what', () => {
       begunHoldId,
       performanceId: (await aShow(app)).performanceId,
     };
+    places = await makePlaces();
   });
   afterAll(() => app.close());
 
@@ -122,6 +150,9 @@ describe('who may do what', () => {
       'ledger_transfer',
       'ledger_entry',
       'idempotent_answer',
+      'venue',
+      'seat_plan',
+      'plan_seat',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -171,6 +202,46 @@ describe('who may do what', () => {
     node('Query.node Member', () => stage.memberId, ownerAndAdmin),
     node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
     node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
+    { field: 'Query.venues', call: (client) => client.send('TestVenues'), meets: everybody },
+    { field: 'Query.venue', call: (client) => client.send('TestVenue', { id: places.owner.venueId }), meets: everybody },
+    { field: 'Query.seatPlans', call: (client) => client.send('TestSeatPlans', { venueId: places.owner.venueId }), meets: everybody },
+    { field: 'Query.seatPlan', call: (client) => client.send('TestSeatPlan', { id: places.owner.seatPlanId }), meets: everybody },
+    node('Query.node Venue', () => places.owner.venueId, everybody),
+    node('Query.node SeatPlan', () => places.owner.seatPlanId, everybody),
+    {
+      field: 'Mutation.createVenue',
+      call: (client) => client.send('TestCreateVenue', { input: { name: 'x', address: 'x', latitude: 0, longitude: 0, ...key() } }),
+      meets: organizers,
+    },
+    {
+      field: 'Mutation.updateVenue',
+      call: (client) => client.send('TestUpdateVenue', { input: { venueId: places.owner.venueId, name: randomUUID() } }),
+      meets: organizers,
+    },
+    {
+      field: 'Mutation.importSeatPlan',
+      call: (client) =>
+        client.send('TestImportSeatPlan', {
+          input: {
+            venueId: places.owner.venueId,
+            name: 'x',
+            format: 'CSV',
+            content: 'section,row,label,x,y,zone,focus_x,focus_y\nA,1,1,0,1,V,0,0',
+            ...key(),
+          },
+        }),
+      meets: organizers,
+    },
+    {
+      field: 'Mutation.deleteSeatPlan',
+      call: (client, caller) => client.send('TestDeleteSeatPlan', { input: { seatPlanId: places[caller].seatPlanId } }),
+      meets: organizers,
+    },
+    {
+      field: 'Mutation.deleteVenue',
+      call: (client, caller) => client.send('TestDeleteVenue', { input: { venueId: places[caller].emptyVenueId } }),
+      meets: organizers,
+    },
     {
       field: 'Mutation.enroll',
       call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }),

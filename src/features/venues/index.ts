@@ -1,4 +1,5 @@
 import type { Feature } from '../feature.ts';
+import { SeatPlanHeadSchema } from './seat-plan-outline.ts';
 import { VenueSchema } from './venue.entity.ts';
 import { VenueType } from './venue.types.ts';
 import * as resolvers from './venues.resolver.ts';
@@ -7,7 +8,7 @@ import type { VenuesService } from './venues.service.ts';
 /** Places, and their seat plans. */
 export const venues: Feature = {
   name: 'venues',
-  entities: [VenueSchema],
+  entities: [VenueSchema, SeatPlanHeadSchema],
   resolvers: Object.values(resolvers),
   orphanedTypes: [VenueType],
 };
@@ -19,8 +20,13 @@ export const venuesResolvers = (venuesService: VenuesService): object[] => [
 
 export { neighboursOf } from './neighbours.ts';
 export { type PlanSeat, type SeatPlan, SeatPlans, type SeatSale, sectionsOf } from './seat-plan.ts';
+<<<<<<< HEAD
 export type { SeatPlanHead } from './seat-plan-outline.ts';
 export { SHIPPED_PLANS, type ShippedPlan } from './shipped-plans.ts';
+=======
+export { SeatPlanHead } from './seat-plan-outline.ts';
+export { SHIPPED_PLANS, type ShippedPlan, shippedPlan } from './shipped-plans.ts';
+>>>>>>> h-venues
 export { Venue } from './venue.entity.ts';
 export { SeatPlanType, SeatType, VenueType } from './venue.types.ts';
 export { SeatPlanNotFoundError, VenueNotFoundError } from './venues.errors.ts';

@@ -12,9 +12,9 @@ const PITCHES_MAX = 1.5;
 export function neighboursOf(seats: readonly Place[]): Int32Array {
   const rightOf = new Int32Array(seats.length).fill(-1);
   for (const { from, to } of rowsOf(seats)) {
-    const near = PITCHES_MAX * pitchOf(seats.slice(from, to + 1));
+    const near = nearIn(seats.slice(from, to + 1));
     for (let number = from; number < to; number++)
-      if (distance(seats[number] as Place, seats[number + 1] as Place) < near) rightOf[number] = number + 1;
+      if (squared(seats[number] as Place, seats[number + 1] as Place) < near) rightOf[number] = number + 1;
   }
   return rightOf;
 }
@@ -31,17 +31,20 @@ export function rowsOf(seats: readonly Place[]): { section: string; name: string
 }
 
 /**
- * How far apart the seats of one row usually are: the lower median of the distance of each seat to the nearest other one. Not of the gaps between seats
- * that follow each other: of a row in which every second gap is an aisle, half of those are aisles. 0 for a row of one seat.
+ * What the squared distance of two seats beside each other in this row stays below. The usual pitch is the lower median of the distance of each seat to the
+ * nearest other one. Not of the gaps between seats that follow each other: of a row in which every second gap is an aisle, half of those are aisles.
  */
-function pitchOf(row: readonly Place[]): number {
+function nearIn(row: readonly Place[]): number {
   if (row.length < 2) return 0;
   const nearest = row
     .map((seat) =>
-      row.reduce((least, other) => (other === seat ? least : Math.min(least, distance(seat, other))), Number.POSITIVE_INFINITY),
+      row.reduce((least, other) => {
+        const distance = other === seat ? least : squared(seat, other);
+        return distance < least ? distance : least;
+      }, Number.POSITIVE_INFINITY),
     )
     .sort((a, b) => a - b);
-  return nearest[(nearest.length - 1) >> 1] as number;
+  return PITCHES_MAX ** 2 * (nearest[(nearest.length - 1) >> 1] as number);
 }
 
 /**
@@ -49,12 +52,12 @@ function pitchOf(row: readonly Place[]): number {
  * end to the other, and its neighbours would not be found. -1 for a row that is.
  */
 export function strayIn(row: readonly Place[]): number {
-  const near = PITCHES_MAX * pitchOf(row);
-  const isNear = (a: Place, b: Place | undefined) => b !== undefined && distance(a, b) < near;
+  const near = nearIn(row);
+  const isNear = (a: Place, b: Place | undefined) => b !== undefined && squared(a, b) < near;
   return row.findIndex(
     (seat, index) => !isNear(seat, row[index + 1]) && row.some((other, later) => later > index + 1 && isNear(seat, other)),
   );
 }
 
-/** Not `Math.hypot`, which cares for overflows that metres do not have: with it the largest plan took three times as long. */
-const distance = (a: Place, b: Place) => Math.sqrt((a.x - b.x) ** 2 + (a.y - b.y) ** 2);
+/** Of metres. Squares compare as well as roots, and the largest plan compares some millions of them. */
+const squared = (a: Place, b: Place) => (a.x - b.x) ** 2 + (a.y - b.y) ** 2;

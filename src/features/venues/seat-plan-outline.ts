@@ -1,13 +1,21 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+
+export const SeatPlanHeadSchema = defineEntity({
+  name: 'SeatPlanHead',
+  tableName: 'seat_plan',
+  properties: {
+    id: p.uuid().primary().defaultRaw('uuidv7()'),
+    venueId: p.uuid(),
+    name: p.string().columnType('text'),
+    focusX: p.float(),
+    focusY: p.float(),
+    createdAt: p.datetime().defaultRaw('now()'),
+  },
+});
 
 /** A seat plan without its seats. */
-export interface SeatPlanHead {
-  id: string;
-  venueId: string;
-  name: string;
-  focus: { x: number; y: number };
-  createdAt: Date;
-}
+export class SeatPlanHead extends SeatPlanHeadSchema.class {}
+SeatPlanHeadSchema.setClass(SeatPlanHead);
 
 export interface SectionOutline {
   planId: string;
@@ -25,13 +33,6 @@ export interface ZoneOutline {
   name: string;
   seatCount: number;
   capacity: number;
-}
-
-/** The columns of {@link SeatPlanHead}, of `seat_plan p`. */
-export const HEAD_COLUMNS = `p.id, p.venue_id as "venueId", p.name, json_build_object('x', p.focus_x, 'y', p.focus_y) as focus, p.created_at as "createdAt"`;
-
-export function headsOf(em: EntityManager, planIds: readonly string[]): Promise<SeatPlanHead[]> {
-  return em.execute<SeatPlanHead[]>(`select ${HEAD_COLUMNS} from seat_plan p where p.id = any (?::uuid[])`, [arrayOf(planIds)]);
 }
 
 /** The sections of several plans, each plan's in the order of its seats. */

@@ -1,13 +1,6 @@
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { inOrderOf, loaderOf } from '../../platform/graphql/loaders.ts';
-import {
-  headsOf,
-  type SeatPlanHead,
-  type SectionOutline,
-  sectionOutlinesOf,
-  type ZoneOutline,
-  zoneOutlinesOf,
-} from './seat-plan-outline.ts';
+import { SeatPlanHead, type SectionOutline, sectionOutlinesOf, type ZoneOutline, zoneOutlinesOf } from './seat-plan-outline.ts';
 import { Venue } from './venue.entity.ts';
 
 export const venueById = loaderOf<string, Venue | null>(async (context: RequestContext, ids) =>
@@ -15,7 +8,7 @@ export const venueById = loaderOf<string, Venue | null>(async (context: RequestC
 );
 
 export const seatPlanById = loaderOf<string, SeatPlanHead | null>(async (context: RequestContext, ids) =>
-  inOrderOf(ids, await headsOf(context.em, ids), (plan) => plan.id),
+  inOrderOf(ids, await context.em.find(SeatPlanHead, { id: { $in: [...ids] } }), (plan) => plan.id),
 );
 
 export const sectionsByPlan = loaderOf<string, SectionOutline[]>(async (context: RequestContext, ids) =>

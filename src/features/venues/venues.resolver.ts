@@ -13,6 +13,7 @@ import type { SeatPlanHead } from './seat-plan-outline.ts';
 import { SeatPlanInvalidError } from './seat-plan-problems.ts';
 import type { Venue } from './venue.entity.ts';
 import {
+  PlanPointType,
   PlanSectionType,
   PlanZoneType,
   SeatConnection,
@@ -137,10 +138,11 @@ export class VenuesResolver {
   async seatPlans(
     @Arg('venueId', () => ID, { description: 'The id of the venue.' }) venueId: string,
     @Args(() => ConnectionArgs) args: ConnectionArgs,
+    @Ctx() context: RequestContext,
   ) {
     const id = uuidOf(venueId, 'Venue');
     const page = pageOf(args, ['text', 'uuid'] as const);
-    const rows = await this.venuesService.plansOf(id, page.after, page.limit);
+    const rows = await this.venuesService.plansOf(context.em, id, page.after, page.limit);
     return toConnection(rows, {
       page,
       cursorOf: (plan: SeatPlanHead) => [plan.name, plan.id],
@@ -250,6 +252,11 @@ export class SeatPlanResolver {
   @FieldResolver(() => VenueType)
   venue(@Root() plan: SeatPlanHead, @Ctx() context: RequestContext) {
     return venueById(context).load(plan.venueId);
+  }
+
+  @FieldResolver(() => PlanPointType)
+  focus(@Root() plan: SeatPlanHead): PlanPointType {
+    return { x: plan.focusX, y: plan.focusY };
   }
 
   @FieldResolver(() => Int)

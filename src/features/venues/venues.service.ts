@@ -10,13 +10,15 @@ import { PLAN_NAME_MAX } from './plan-fields.ts';
 import { type ReadPlan, readSeatPlan } from './read-seat-plan.ts';
 import type { PlanSeat, SeatPlan, SeatPlans } from './seat-plan.ts';
 import type { PlanFormat } from './seat-plan-file.ts';
-import { HEAD_COLUMNS, type SeatPlanHead } from './seat-plan-outline.ts';
+import { SeatPlanHead } from './seat-plan-outline.ts';
 import { Venue } from './venue.entity.ts';
 import { SeatPlanInUseError, SeatPlanNotFoundError, VenueInputError, VenueInUseError, VenueNotFoundError } from './venues.errors.ts';
 import type { CreateVenueInput, UpdateVenueInput } from './venues.inputs.ts';
 
 const VENUE_NAME_MAX = 200;
 const ADDRESS_MAX = 300;
+/** The seats of the largest plan take 3 s to insert where others are at work, and a plan that cannot be inserted is no help to its organizer. */
+const IMPORT_STATEMENT_MS = 30_000;
 
 type Owner = Pick<Viewer, 'memberId' | 'role'>;
 type VenueFields = Pick<CreateVenueInput, 'name' | 'address' | 'latitude' | 'longitude' | 'timeZone'>;
@@ -116,13 +118,13 @@ export class VenuesService {
   }
 
   /** Of a venue, by name and id; `after`: the last of the page before. */
-  async plansOf(venueId: string, after: readonly [string, string] | null, limit: number): Promise<SeatPlanHead[]> {
-    const { rows } = await this.database.pool.query<SeatPlanHead>({
-      text: `select ${HEAD_COLUMNS} from seat_plan p where p.venue_id = $1 and ($2::text is null or (p.name, p.id) > ($2, $3::uuid))
+  async plansOf(em: EntityManager, venueId: string, after: readonly [string, string] | null, limit: number): Promise<SeatPlanHead[]> {
+    const { rows } = await this.database.pool.query({
+      text: `select p.* from seat_plan p where p.venue_id = $1 and ($2::text is null or (p.name, p.id) > ($2, $3::uuid))
              order by p.name, p.id limit $4`,
       values: [venueId, ...(after ?? [null, null]), limit],
     });
-    return rows;
+    return rows.map((row) => em.map(SeatPlanHead, row));
   }
 
   async countPlansOf(venueId: string): Promise<number> {
@@ -154,7 +156,7 @@ export class VenuesService {
           planId: await insertPlan(em, venueId, { ...plan, name: called }),
         }));
       },
-      { name: 'import-seat-plan' },
+      { name: 'import-seat-plan', statementTimeoutMs: IMPORT_STATEMENT_MS },
     );
   }
 
