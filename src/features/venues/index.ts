@@ -20,13 +20,8 @@ export const venuesResolvers = (venuesService: VenuesService): object[] => [
 
 export { neighboursOf } from './neighbours.ts';
 export { type PlanSeat, type SeatPlan, SeatPlans, type SeatSale, sectionsOf } from './seat-plan.ts';
-<<<<<<< HEAD
 export type { SeatPlanHead } from './seat-plan-outline.ts';
 export { SHIPPED_PLANS, type ShippedPlan } from './shipped-plans.ts';
-=======
-export { SeatPlanHead } from './seat-plan-outline.ts';
-export { SHIPPED_PLANS, type ShippedPlan, shippedPlan } from './shipped-plans.ts';
->>>>>>> h-venues
 export { Venue } from './venue.entity.ts';
 export { SeatPlanType, SeatType, VenueType } from './venue.types.ts';
 export { SeatPlanNotFoundError, VenueNotFoundError } from './venues.errors.ts';
