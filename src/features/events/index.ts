@@ -17,6 +17,7 @@ export const eventsResolvers = (_service: EventsService): object[] => [];
 export { CATEGORIES, type Category, Event, Performance, Tier } from './event.entity.ts';
 export { ABANDONED_MAX, COOL_DOWN_SECONDS, performanceKind, quotaKeyOf, tierKind } from './event.kind.ts';
 export { EventType, PerformanceType, TierType } from './event.types.ts';
+export { PerformanceNotFoundError } from './events.errors.ts';
 export { eventById, performanceById, tierById } from './events.loaders.ts';
 export { EventsService } from './events.service.ts';
 export { type PerformanceSheet, PerformanceSheets } from './performance-sheets.ts';

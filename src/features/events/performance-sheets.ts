@@ -43,7 +43,8 @@ export class PerformanceSheets {
 
   private async read(id: string): Promise<PerformanceSheet | null> {
     const { rows } = await this.pool.query({ name: 'performance_sheet', text: SHEET, values: [id] });
-    return rows[0] ?? null;
+    const row = rows[0];
+    return row ? { ...row, startsAt: new Date(row.startsAt), endsAt: new Date(row.endsAt) } : null;
   }
 }
 

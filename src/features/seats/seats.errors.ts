@@ -5,16 +5,6 @@ import { Refusal } from '../../platform/refusal.ts';
 import { ABANDONED_MAX, PerformanceType, TierType } from '../events/index.ts';
 import { type PerformanceSeat, PerformanceSeatType, SeatGroupType } from './performance-seat.types.ts';
 
-@ObjectType('PerformanceNotFoundError', { implements: Refusal, description: 'There is no such performance.' })
-export class PerformanceNotFoundError extends Refusal {
-  readonly code = 'PERFORMANCE_NOT_FOUND';
-  text(locale: Locale) {
-    return locale === 'ko'
-      ? '해당 공연 회차를 찾을 수 없습니다. 공연 일정에서 다시 선택해 주세요.'
-      : 'There is no such performance. Choose one from the programme.';
-  }
-}
-
 @ObjectType('TicketInputError', { implements: Refusal, description: 'What was asked for cannot be held by anybody. Nothing was taken.' })
 export class TicketInputError extends Refusal {
   readonly code = 'TICKET_INPUT';
@@ -60,12 +50,15 @@ export class TicketsNotYetOnSaleError extends Refusal {
     super();
   }
   @Price(1)
-  @Field(() => PerformanceType, { nullable: true, description: 'The performance, which says when to come back. Null if it was deleted.' })
+  @Field(() => PerformanceType, {
+    nullable: true,
+    description: 'The performance, whose `onSaleFrom` says when to come back. Null if it was deleted.',
+  })
   performance?: PerformanceType;
   text(locale: Locale) {
     return locale === 'ko'
       ? '아직 예매 시작 전입니다. 예매 시작 시각에 다시 시도해 주세요.'
-      : 'The sale has not opened yet. Come back when it does: the performance says when.';
+      : 'The sale has not opened yet. Come back at `performance.onSaleFrom`.';
   }
 }
 

@@ -9,13 +9,12 @@ import { uuidOf } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
-import { PerformanceType, performanceById, TierType, tierById } from '../events/index.ts';
+import { PerformanceNotFoundError, PerformanceType, performanceById, TierType, tierById } from '../events/index.ts';
 import { BusyError } from '../holds/index.ts';
 import { type PerformanceSeat, PerformanceSeatType, type SeatChoice, SeatGroupType } from './performance-seat.types.ts';
 import {
   CompanionSeatAloneError,
   CoolingDownError,
-  PerformanceNotFoundError,
   SeatTakenError,
   TicketInputError,
   TicketLimitReachedError,

@@ -5,7 +5,7 @@ import { unitIdOf } from '../../inventory/units.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { IdempotencyKeyReusedError, requestHash } from '../../platform/idempotency/index.ts';
 import type { Refusal } from '../../platform/refusal.ts';
-import { type PerformanceSheet, type PerformanceSheets, performanceKind, tierKind } from '../events/index.ts';
+import { PerformanceNotFoundError, type PerformanceSheet, type PerformanceSheets, performanceKind, tierKind } from '../events/index.ts';
 import { BusyError } from '../holds/index.ts';
 import type { SeatMap } from '../seat-maps/index.ts';
 import type { SeatPlan, SeatPlans } from '../venues/index.ts';
@@ -14,7 +14,6 @@ import type { PerformanceSeat, SeatChoice } from './performance-seat.types.ts';
 import {
   CompanionSeatAloneError,
   CoolingDownError,
-  PerformanceNotFoundError,
   SeatTakenError,
   TicketInputError,
   TicketLimitReachedError,
