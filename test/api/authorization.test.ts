@@ -5,6 +5,7 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.t
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
+import { aShow } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -46,6 +47,7 @@ describe('who may do what', () => {
     /** Held by the owner, one for each caller, so that a call that is allowed does not spoil the next one. */
     held: Record<Caller, string>;
     enrollmentId: string;
+    ticketHoldId: string;
     paymentId: string;
     /** Paid for, one for each caller who gives it back. */
     paid: Record<Caller, string>;
@@ -54,6 +56,7 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
+    performanceId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -71,6 +74,10 @@ describe('who may do what', () => {
     const held = {} as Record<Caller, string>;
     for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
     const enrollmentId = await enroll(owner.client, await app.lesson());
+    const { performanceId: itsPerformanceId } = await aShow(app);
+    const { hold: ticketHold } = await owner.client.run('TestHoldTickets', {
+      input: { performanceId: itsPerformanceId, seats: [0], idempotencyKey: randomUUID() },
+    });
     const paymentId = await payFor(owner.client, enrollmentId);
     const paid = {} as Record<Caller, string>;
     for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
@@ -91,11 +98,13 @@ describe('who may do what', () => {
       memberId: owner.id,
       held,
       enrollmentId,
+      ticketHoldId: ticketHold.id,
       paymentId,
       paid,
       strandedId,
       begunId: begun.id,
       begunHoldId,
+      performanceId: (await aShow(app)).performanceId,
     };
   });
   afterAll(() => app.close());
@@ -153,6 +162,12 @@ describe('who may do what', () => {
     { field: 'Query.instructors', call: (client) => client.send('TestInstructors'), meets: everybody },
     { field: 'Query.inventoryAudit', call: (client) => client.send('TestAudit'), meets: everybody },
     { field: 'Query.myEnrollments', call: (client) => client.send('TestMyEnrollments'), meets: signedIn },
+    { field: 'Query.myTicketHolds', call: (client) => client.send('TestMyTicketHolds'), meets: signedIn },
+    {
+      field: 'Query.findBestSeats',
+      call: (client) => client.send('TestFindBestSeats', { performanceId: stage.performanceId, count: 2 }),
+      meets: everybody,
+    },
     {
       field: 'Query.payment',
       call: (client) => client.send('TestPayment', { id: stage.paymentId }),
@@ -166,10 +181,17 @@ describe('who may do what', () => {
     node('Query.node LockerStock', () => stage.lockerId, everybody),
     node('Query.node Member', () => stage.memberId, ownerAndAdmin),
     node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
+    node('Query.node TicketHold', () => stage.ticketHoldId, ownerAndAdmin),
     node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
     {
       field: 'Mutation.enroll',
       call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }),
+      meets: signedIn,
+    },
+    {
+      field: 'Mutation.holdTickets',
+      call: (client, caller) =>
+        client.send('TestHoldTickets', { input: { performanceId: stage.performanceId, seats: [CALLERS.indexOf(caller)], ...key() } }),
       meets: signedIn,
     },
     {
