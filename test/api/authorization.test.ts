@@ -48,6 +48,7 @@ describe('who may do what', () => {
     /** Held by the owner, one for each caller, so that a call that is allowed does not spoil the next one. */
     held: Record<Caller, string>;
     enrollmentId: string;
+    ticketHoldId: string;
     paymentId: string;
     /** Paid for, one for each caller who gives it back. */
     paid: Record<Caller, string>;
@@ -100,6 +101,10 @@ describe('who may do what', () => {
     const held = {} as Record<Caller, string>;
     for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
     const enrollmentId = await enroll(owner.client, await app.lesson());
+    const { performanceId: itsPerformanceId } = await aShow(app);
+    const { hold: ticketHold } = await owner.client.run('TestHoldTickets', {
+      input: { performanceId: itsPerformanceId, seats: [0], idempotencyKey: randomUUID() },
+    });
     const paymentId = await payFor(owner.client, enrollmentId);
     const paid = {} as Record<Caller, string>;
     for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
@@ -120,6 +125,7 @@ describe('who may do what', () => {
       memberId: owner.id,
       held,
       enrollmentId,
+      ticketHoldId: ticketHold.id,
       paymentId,
       paid,
       strandedId,
@@ -188,6 +194,12 @@ describe('who may do what', () => {
     { field: 'Query.seatMap', call: (client) => client.send('TestSeatMap', { performanceId: stage.performanceId }), meets: everybody },
     { field: 'Query.inventoryAudit', call: (client) => client.send('TestAudit'), meets: everybody },
     { field: 'Query.myEnrollments', call: (client) => client.send('TestMyEnrollments'), meets: signedIn },
+    { field: 'Query.myTicketHolds', call: (client) => client.send('TestMyTicketHolds'), meets: signedIn },
+    {
+      field: 'Query.findBestSeats',
+      call: (client) => client.send('TestFindBestSeats', { performanceId: stage.performanceId, count: 2 }),
+      meets: everybody,
+    },
     {
       field: 'Query.payment',
       call: (client) => client.send('TestPayment', { id: stage.paymentId }),
@@ -201,6 +213,7 @@ describe('who may do what', () => {
     node('Query.node LockerStock', () => stage.lockerId, everybody),
     node('Query.node Member', () => stage.memberId, ownerAndAdmin),
     node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
+    node('Query.node TicketHold', () => stage.ticketHoldId, ownerAndAdmin),
     node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
     { field: 'Query.venues', call: (client) => client.send('TestVenues'), meets: everybody },
     { field: 'Query.venue', call: (client) => client.send('TestVenue', { id: places.owner.venueId }), meets: everybody },
@@ -245,6 +258,12 @@ describe('who may do what', () => {
     {
       field: 'Mutation.enroll',
       call: (client) => client.send('TestEnroll', { input: { lessonId: stage.lessonId, ...key() } }),
+      meets: signedIn,
+    },
+    {
+      field: 'Mutation.holdTickets',
+      call: (client, caller) =>
+        client.send('TestHoldTickets', { input: { performanceId: stage.performanceId, seats: [CALLERS.indexOf(caller)], ...key() } }),
       meets: signedIn,
     },
     {
