@@ -5,6 +5,7 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.t
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
+import { aTicket } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -54,6 +55,7 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
+    ticketId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -96,6 +98,7 @@ describe('who may do what', () => {
       strandedId,
       begunId: begun.id,
       begunHoldId,
+      ticketId: await aTicket(app, owner.uuid),
     };
   });
   afterAll(() => app.close());
@@ -119,6 +122,8 @@ describe('who may do what', () => {
       'ledger_transfer',
       'ledger_entry',
       'idempotent_answer',
+      'ticket',
+      'ticket_transfer',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -161,6 +166,13 @@ describe('who may do what', () => {
     { field: 'Query.paymentProviders', call: (client) => client.send('TestPaymentProviders'), meets: everybody },
     { field: 'Query.myPayments', call: (client) => client.send('TestMyPayments'), meets: signedIn },
     { field: 'Query.reconciliation', call: (client) => client.send('TestReconciliation', { first: 5 }), meets: admins },
+    {
+      field: 'Query.ticket',
+      call: (client) => client.send('TestTicket', { id: stage.ticketId }),
+      meets: { ...ownerAlone, admin: 'answer' },
+    },
+    { field: 'Query.myTickets', call: (client) => client.send('TestMyTickets'), meets: signedIn },
+    node('Query.node Ticket', () => stage.ticketId, ownerAndAdmin),
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
@@ -181,6 +193,22 @@ describe('who may do what', () => {
       field: 'Mutation.cancelBooking',
       call: (client, caller) => client.send('TestCancelBooking', { input: { holdId: stage.held[caller] } }),
       meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.offerTicket',
+      call: (client) => client.send('TestOfferTicket', { input: { ticketId: stage.ticketId, ...key() } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.withdrawTicketOffer',
+      call: (client) => client.send('TestWithdrawTicketOffer', { input: { ticketId: stage.ticketId } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.acceptTicket',
+      // A link opens for whoever has it: without one, for nobody.
+      call: (client) => client.send('TestAcceptTicket', { input: { token: 'A'.repeat(43) } }),
+      meets: { anonymous: 'UNAUTHENTICATED', owner: 'nothing', member: 'nothing', organizer: 'nothing', admin: 'nothing' },
     },
     {
       field: 'Mutation.refundPayment',
@@ -493,6 +521,7 @@ describe('who may do what', () => {
     for (const [type, id] of [
       ['Enrollment', stage.enrollmentId],
       ['Payment', stage.paymentId],
+      ['Ticket', stage.ticketId],
       ['Member', stage.memberId],
     ] as const) {
       const [real, made] = await Promise.all([client.send('TestNode', { id }), client.send('TestNode', { id: toNodeId(type, unknown) })]);
