@@ -5,7 +5,7 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.t
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
-import { aShow } from '../support/shows.ts';
+import { aShow, aTicket } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -58,6 +58,7 @@ describe('who may do what', () => {
     begunId: string;
     begunHoldId: string;
     performanceId: string;
+    ticketId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -132,6 +133,7 @@ describe('who may do what', () => {
       begunId: begun.id,
       begunHoldId,
       performanceId: (await aShow(app)).performanceId,
+      ticketId: await aTicket(app, owner.uuid),
     };
     places = await makePlaces();
   });
@@ -159,6 +161,8 @@ describe('who may do what', () => {
       'venue',
       'seat_plan',
       'plan_seat',
+      'ticket',
+      'ticket_transfer',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -208,6 +212,14 @@ describe('who may do what', () => {
     { field: 'Query.paymentProviders', call: (client) => client.send('TestPaymentProviders'), meets: everybody },
     { field: 'Query.myPayments', call: (client) => client.send('TestMyPayments'), meets: signedIn },
     { field: 'Query.reconciliation', call: (client) => client.send('TestReconciliation', { first: 5 }), meets: admins },
+    {
+      field: 'Query.ticket',
+      // Without its `code`, which a refusal has too.
+      call: (client) => client.post({ query: 'query ($id: ID!) { ticket(id: $id) { state } }', variables: { id: stage.ticketId } }),
+      meets: { ...ownerAlone, admin: 'answer' },
+    },
+    { field: 'Query.myTickets', call: (client) => client.send('TestMyTickets'), meets: signedIn },
+    node('Query.node Ticket', () => stage.ticketId, ownerAndAdmin),
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
@@ -275,6 +287,22 @@ describe('who may do what', () => {
       field: 'Mutation.cancelBooking',
       call: (client, caller) => client.send('TestCancelBooking', { input: { holdId: stage.held[caller] } }),
       meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.offerTicket',
+      call: (client) => client.send('TestOfferTicket', { input: { ticketId: stage.ticketId, ...key() } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.withdrawTicketOffer',
+      call: (client) => client.send('TestWithdrawTicketOffer', { input: { ticketId: stage.ticketId } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.acceptTicket',
+      // A link opens for whoever has it: without one, for nobody.
+      call: (client) => client.send('TestAcceptTicket', { input: { token: 'A'.repeat(43) } }),
+      meets: { anonymous: 'UNAUTHENTICATED', owner: 'nothing', member: 'nothing', organizer: 'nothing', admin: 'nothing' },
     },
     {
       field: 'Mutation.refundPayment',
@@ -591,6 +619,7 @@ describe('who may do what', () => {
     for (const [type, id] of [
       ['Enrollment', stage.enrollmentId],
       ['Payment', stage.paymentId],
+      ['Ticket', stage.ticketId],
       ['Member', stage.memberId],
     ] as const) {
       const [real, made] = await Promise.all([client.send('TestNode', { id }), client.send('TestNode', { id: toNodeId(type, unknown) })]);
