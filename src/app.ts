@@ -28,6 +28,7 @@ import {
   PerformanceSheets,
   PerformancesService,
   performanceById,
+  seedEvents,
   tierById,
 } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
@@ -303,6 +304,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   if (config.seed) {
     await accounts.seedAccounts(accountsService);
     await seedLessons(database, config.lessons.monthlyMax, new Date());
+    await seedEvents(database, plans, new Date());
   }
   sweeper.start();
   await sockets.start();
