@@ -37,6 +37,7 @@ import {
   PerformanceSheets,
   PerformancesService,
   performanceById,
+  seedEvents,
   tierById,
 } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
@@ -365,6 +366,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     await accounts.seedAccounts(accountsService);
     await seedLessons(database, config.lessons.monthlyMax, new Date());
     await seedVenues(database);
+    await seedEvents(database, plans, new Date());
   }
   sweeper.start();
   await sockets.start();
