@@ -63,8 +63,7 @@ describe('what is held or was paid for stays', () => {
     [
       'two holds are sold and one is held',
       async ({ performanceId, tierId }) => {
-        for (const seats of [[0], [1, 2]])
-          await move(app, await held(app, buyer, performanceId, { seats }), 'startPaying', 'confirm');
+        for (const seats of [[0], [1, 2]]) await move(app, await held(app, buyer, performanceId, { seats }), 'startPaying', 'confirm');
         await held(app, buyer, performanceId, { seats: [3], tierId });
       },
       { open: 1, sold: 2, past: 0 },
@@ -111,7 +110,10 @@ describe('what is held or was paid for stays', () => {
     await move(app, await held(app, member, performanceId, { seats: [0, 1], tierId }), 'release');
     // It has run out, and nobody has tidied it.
     await app.expire(holdNode(await held(app, member, performanceId, { seats: [1], tierId, places: 3 })));
-    await app.query('insert into seat_watch (performance_id, member_id, seat_number) values ($1, $2, 0)', [uuidIn(performanceId), member.uuid]);
+    await app.query('insert into seat_watch (performance_id, member_id, seat_number) values ($1, $2, 0)', [
+      uuidIn(performanceId),
+      member.uuid,
+    ]);
     await app.query('insert into seat_watch (performance_id, member_id, tier_id) values ($1, $2, $3)', [
       uuidIn(performanceId),
       member.uuid,

@@ -90,6 +90,8 @@ describe('door staff', () => {
 
     expect(answers.map(({ code }) => code ?? 'OK').sort()).toEqual(['OK', 'TOO_MANY_DOOR_STAFF']);
     expect(answers.find(({ code }) => code)?.limit).toBe(100);
-    expect(await app.query('select count(*)::int as count from door_staff where event_id = $1', [uuidIn(eventId)])).toEqual([{ count: 100 }]);
+    expect(await app.query('select count(*)::int as count from door_staff where event_id = $1', [uuidIn(eventId)])).toEqual([
+      { count: 100 },
+    ]);
   });
 });

@@ -28,9 +28,10 @@ export async function aPlan(
   venueId: string,
   { zones = 'AB', seats = 5, house = [] as number[], kill = [] as number[] } = {},
 ): Promise<string> {
-  const [plan] = await app.query<{ id: string }>("insert into seat_plan (venue_id, name, focus_x, focus_y) values ($1, 'Grid', 0, 0) returning id", [
-    uuidIn(venueId),
-  ]);
+  const [plan] = await app.query<{ id: string }>(
+    "insert into seat_plan (venue_id, name, focus_x, focus_y) values ($1, 'Grid', 0, 0) returning id",
+    [uuidIn(venueId)],
+  );
   await app.query(
     `insert into plan_seat (plan_id, number, section, row, label, x, y, zone, sale)
      select $1, n, z.name, 1, n % $3 + 1, n % $3, z.i, z.name, case when n = any ($4::int[]) then 'HOUSE' when n = any ($5::int[]) then 'KILL' else 'SALE' end

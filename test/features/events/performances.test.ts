@@ -5,7 +5,19 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../../support/ap
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
-import { anEvent, aPerformance, aPlan, aVenue, brokenInvariants, claim, held, inDays, move, NOBODY, performanceInput } from './event-stage.ts';
+import {
+  anEvent,
+  aPerformance,
+  aPlan,
+  aVenue,
+  brokenInvariants,
+  claim,
+  held,
+  inDays,
+  move,
+  NOBODY,
+  performanceInput,
+} from './event-stage.ts';
 
 failOnLeaks();
 
@@ -378,10 +390,15 @@ describe('performances', () => {
         price: { amountMinor: 60_000 },
       });
       expect((await update(places!.id, { priceMinor: 0, name: null })).tier).toMatchObject({ name: 'Standing', price: { amountMinor: 0 } });
-      await app.app.inventory.release(before, (await app.query<{ id: string }>('select claimant_id as id from hold where id = $1', [before]))[0]!.id);
+      await app.app.inventory.release(
+        before,
+        (await app.query<{ id: string }>('select claimant_id as id from hold where id = $1', [before]))[0]!.id,
+      );
       const after = await held(app, await app.member(), made.id, { seats: [0, 5], tierId: places!.id, places: 3 });
 
-      const amounts = await app.query('select amount_minor::int as amount from hold where id = any ($1::uuid[]) order by id', [[before, after]]);
+      const amounts = await app.query('select amount_minor::int as amount from hold where id = any ($1::uuid[]) order by id', [
+        [before, after],
+      ]);
       expect(amounts).toEqual([{ amount: 80_000 }, { amount: 100_000 }]);
       expect(await brokenInvariants(app)).toEqual([]);
     });
