@@ -402,7 +402,7 @@ end $$;
 `;
 
 /**
- * Takes units of a pool out of the sale, or puts them back into it; the capacity follows. All or nothing: {"outcome": "NOT_FOUND" | "TAKEN", "numbers": […]}
+ * Takes units of a pool out of the sale, or puts them back into it (in a watched pool they are kept first, like what is given back); the capacity follows. All or nothing: {"outcome": "NOT_FOUND" | "TAKEN", "numbers": […]}
  * names those that stand in the way, {"outcome": "DONE", "pools": […]} says that none did. Those that are so already stay so.
  */
 const BLOCK_UNITS = `
@@ -421,7 +421,9 @@ begin
   where p_is_blocked and u.pool_id = p_pool and u.number = any (p_numbers) and u.state not in ('AVAILABLE', 'BLOCKED');
   if v_numbers is not null then return json_build_object('outcome', 'TAKEN', 'numbers', v_numbers); end if;
 
-  update unit set state = case when p_is_blocked then 'BLOCKED' else 'AVAILABLE' end, version = v_pool.version + 1
+  update unit set version = v_pool.version + 1,
+    state = case when p_is_blocked then 'BLOCKED' when v_pool.is_watched then 'KEPT' else 'AVAILABLE' end,
+    kept_until = case when not p_is_blocked and v_pool.is_watched then clock_timestamp() + interval '10 s' end
   where pool_id = p_pool and number = any (p_numbers) and state = case when p_is_blocked then 'AVAILABLE' else 'BLOCKED' end;
   get diagnostics v_changes = row_count;
   if v_changes > 0 then

@@ -36,6 +36,17 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { SeatMaps } from './features/seat-maps/index.ts';
+import {
+  type FollowedByMember,
+  followedByMembers,
+  reviveFollowed,
+  SeatOffers,
+  SeatWatchesService,
+  sameFollowed,
+  seatWatchesResolvers,
+  tellingFollowers,
+  visibleSeatWatch,
+} from './features/seat-watches/index.ts';
 import { SeatPlans, VenuesService, venueById, venuesResolvers } from './features/venues/index.ts';
 import { type Availability, availabilityOf, reviveAvailability, sameAvailability } from './inventory/availability.ts';
 import { InventoryMetrics } from './inventory/inventory.metrics.ts';
@@ -89,6 +100,7 @@ export interface App {
   readonly sockets: GraphQLWebSockets;
   readonly audits: AuditService;
   readonly bookings: BookingsService;
+  readonly seatOffers: SeatOffers;
   /** Answers the address it serves at. Does nothing in a process that only works. */
   listen(): Promise<string>;
   /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
@@ -127,13 +139,26 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     logger,
     metrics: socketMetrics,
   });
-  const watched: Watched = new Map([['bookingChanged', liveBookings]]);
+  const liveFollowed = new LiveObjects<FollowedByMember>({
+    name: 'followed',
+    fanOut,
+    read: (ids) => followedByMembers(database.pool, ids),
+    sameState: sameFollowed,
+    revive: reviveFollowed,
+    logger,
+    metrics: socketMetrics,
+  });
+  const watched: Watched = new Map<string, Followable>([
+    ['bookingChanged', liveBookings],
+    ['seatWatchChanged', liveFollowed],
+  ]);
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
-  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: 1 }, inventoryMetrics, (availability) =>
-    live.publish(availability),
-  );
+  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: 1 }, inventoryMetrics, (availability) => {
+    live.publish(availability);
+    seatOffers.changed(availability.id);
+  });
   const sweeper = new Sweeper(inventory, logger);
   const audits = new AuditService(
     database.pool,
@@ -161,8 +186,10 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const maps = new SeatMaps(database.pool, live);
   const venuesService = new VenuesService(database, plans);
   const eventsService = new EventsService(database, inventory, plans);
-  void sheets;
   void maps;
+  const tellFollowers = tellingFollowers(database.pool, liveFollowed);
+  const seatOffers = new SeatOffers({ database, inventory, sheets, plans, tell: tellFollowers, logger });
+  const seatWatchesService = new SeatWatchesService(database, sheets, plans, seatOffers, tellFollowers);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -201,6 +228,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['Performance', (context, id) => performanceById(context).load(id)],
     ['Tier', (context, id) => tierById(context).load(id)],
     ['TicketHold', visibleHold],
+    ['SeatWatch', visibleSeatWatch],
     ['Payment', visiblePayment],
   ]);
   const resolvers = new Map<ResolverClass, object>(
@@ -211,6 +239,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...lessonsResolvers(lessonsService),
       ...venuesResolvers(venuesService),
       ...eventsResolvers(eventsService),
+      ...seatWatchesResolvers(seatWatchesService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...rehearsalsResolvers(new accounts.RehearsalMembers(database.pool, accessTokens)),
@@ -294,6 +323,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     await seedLessons(database, config.lessons.monthlyMax, new Date());
   }
   sweeper.start();
+  seatOffers.start();
   await sockets.start();
   if (config.roles.worker) {
     bookingsService.reconciler.start();
@@ -318,6 +348,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     sockets,
     audits,
     bookings: bookingsService,
+    seatOffers,
     listen: async () => {
       await server.listen({ host: config.http.host, port: config.http.port });
       const address = server.server.address();
@@ -335,10 +366,12 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
         clearTimeout(late);
         await worker?.stop();
         await sweeper.stop();
+        await seatOffers.stop();
         await bookingsService.close();
         for (const provider of providers.values()) await provider.close();
         live.close();
         liveBookings.close();
+        liveFollowed.close();
         await fanOut.close();
         limiterRedis?.disconnect();
         await orm.close(true);
@@ -412,7 +445,8 @@ subscription Booking($enrollment: ID!) {
 `;
 
 /** What personal subscriptions follow, by the name of their field. */
-type Watched = ReadonlyMap<string, { watch(ids: readonly string[]): AsyncIterableIterator<unknown> }>;
+type Watched = ReadonlyMap<string, Followable>;
+type Followable = { watch(ids: readonly string[]): AsyncIterableIterator<unknown> };
 
 class Context implements RequestContext {
   readonly requestId: string;

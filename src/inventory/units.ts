@@ -78,16 +78,23 @@ export async function keptUnits(pool: pg.Pool, limit: number): Promise<KeptUnit[
 }
 
 /**
- * From now on only this claimant can take the unit, until its time has passed. False when it is no longer kept, or for somebody else.
- * Claim it in the same transaction, right after: nobody else can come between.
+ * Locks a unit that is kept and not yet for anybody, until the transaction ends: who has it alone decides whom it is offered to. False when it is no
+ * longer kept, or when somebody else has it.
  */
-export async function keepFor(em: EntityManager, unitId: string, claimantId: string): Promise<boolean> {
+export async function lockKept(em: EntityManager, unitId: string): Promise<boolean> {
   const rows = await em.execute<unknown[]>(
-    `update unit set kept_for = ?, kept_until = clock_timestamp() + interval '10 s'
-     where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp()) returning id`,
-    [claimantId, unitId],
+    `select id from unit where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp()) for no key update skip locked`,
+    [unitId],
   );
   return rows.length === 1;
+}
+
+/**
+ * From now on, for 10 seconds, only this claimant can take a unit that is locked by {@link lockKept}. Claim it in the same transaction, right after. Null: nobody
+ * can, as before it was offered.
+ */
+export async function keepFor(em: EntityManager, unitId: string, claimantId: string | null): Promise<void> {
+  await em.execute(`update unit set kept_for = ?, kept_until = clock_timestamp() + interval '10 s' where id = ?`, [claimantId, unitId]);
 }
 
 /** Lets anybody take units that were kept. After the commit, pass the pools to `Inventory.tell`. */
