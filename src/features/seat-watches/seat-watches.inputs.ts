@@ -6,7 +6,7 @@ export const SEATS_MAX = 10;
 export const WATCHES_WAITING_MAX = 10;
 /** Places of a tier that one watch asks for; the limit of the performance for one member may be lower. */
 export const QUANTITY_MAX = 10;
-export const UNWATCHED_MAX = 100;
+export const UNWATCHED_MAX = 20;
 
 @InputType('WatchSeatsInput', { description: 'What to follow: either `seats` or `tierId`.' })
 export class WatchSeatsInput {
