@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { blockUnits } from '../../../src/inventory/units.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
@@ -190,7 +191,6 @@ describe('what is given back is offered to its followers', () => {
     await granted(claimSeats(app, holder, show, 0, 1));
     await follow(follower, show, { tierId: show.tiers.A! });
 
-    const { blockUnits } = await import('../../../src/inventory/units.ts');
     const done = await app.app.database.transact((em) => blockUnits(em, show.uuids.performance, [2], false), { name: 'unblock' });
 
     expect(done.outcome).toBe('DONE');
