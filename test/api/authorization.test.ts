@@ -5,6 +5,7 @@ import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.t
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
+import { aShow } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -54,6 +55,10 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
+    /** Of a performance whose every seat is followed by the owner in one watch and wished for by the callers in others. */
+    performanceId: string;
+    watchId: string;
+    watchToEndId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -84,6 +89,15 @@ describe('who may do what', () => {
     await app.query('update payment set busy_until = null where id = $1', [uuidIn(strandedId)]);
     const begunHoldId = await enroll(owner.client, await app.lesson());
     const begun = await begin(owner.client, begunHoldId);
+    const show = await aShow(app, { rows: 1, seatsPerRow: 2 });
+    // Kept for an hour for nobody: taken, as far as followers know, and nobody lets it go meanwhile.
+    await app.app.seatOffers.stop();
+    await app.query("update unit set state = 'KEPT', kept_until = clock_timestamp() + interval '1 hour' where pool_id = $1", [
+      show.uuids.performance,
+    ]);
+    const { watches } = await owner.client.run('TestWatchSeats', {
+      input: { performanceId: show.performanceId, seats: [0, 1], idempotencyKey: randomUUID() },
+    });
     stage = {
       lessonId,
       instructorId: instructor!.id,
@@ -96,6 +110,9 @@ describe('who may do what', () => {
       strandedId,
       begunId: begun.id,
       begunHoldId,
+      performanceId: show.performanceId,
+      watchId: watches[0]!.id,
+      watchToEndId: watches[1]!.id,
     };
   });
   afterAll(() => app.close());
@@ -119,6 +136,8 @@ describe('who may do what', () => {
       'ledger_transfer',
       'ledger_entry',
       'idempotent_answer',
+      'seat_watch',
+      'unit',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -161,6 +180,18 @@ describe('who may do what', () => {
     { field: 'Query.paymentProviders', call: (client) => client.send('TestPaymentProviders'), meets: everybody },
     { field: 'Query.myPayments', call: (client) => client.send('TestMyPayments'), meets: signedIn },
     { field: 'Query.reconciliation', call: (client) => client.send('TestReconciliation', { first: 5 }), meets: admins },
+    { field: 'Query.mySeatWatches', call: (client) => client.send('TestMySeatWatches'), meets: signedIn },
+    node('Query.node SeatWatch', () => stage.watchId, ownerAndAdmin),
+    {
+      field: 'Mutation.watchSeats',
+      call: (client) => client.send('TestWatchSeats', { input: { performanceId: stage.performanceId, seats: [0], ...key() } }),
+      meets: signedIn,
+    },
+    {
+      field: 'Mutation.unwatchSeats',
+      call: (client) => client.send('TestUnwatchSeats', { input: { watchIds: [stage.watchToEndId] } }),
+      meets: ownerAlone,
+    },
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
@@ -316,7 +347,11 @@ describe('who may do what', () => {
     const covered = new Set(table.flatMap(({ field }) => [field, field.split(' ')[0]]));
     expect([...names('Query', queryType), ...names('Mutation', mutationType)].filter((field) => !covered.has(field))).toEqual([]);
     expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
-    expect(names('Subscription', subscriptionType)).toEqual(['Subscription.availabilityChanged', 'Subscription.bookingChanged']);
+    expect(names('Subscription', subscriptionType)).toEqual([
+      'Subscription.availabilityChanged',
+      'Subscription.bookingChanged',
+      'Subscription.seatWatchChanged',
+    ]);
   });
 
   /** What a caller sees of one field of the owner's payment, and the code of the error if there is one. */

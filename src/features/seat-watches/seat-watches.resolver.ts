@@ -58,7 +58,7 @@ const WatchSeatsResult = createUnionType({
   description:
     'What you follow now, or why you do not. The first that applies is answered, in this order: SeatWatchInputError, SeatWatchTargetNotFoundError, ' +
     'IdempotencyKeyReusedError, SeatWatchSaleClosedError, SeatFreeError, SeatOffersLapsedError, SeatWatchLimitReachedError. A seat that is there but not ' +
-    'for sale is answered with SeatWatchTargetNotFoundError after SeatWatchSaleClosedError.',
+    'for sale, and a quantity above what a member may buy, are looked at after SeatWatchSaleClosedError.',
   types: () =>
     [
       WatchSeatsSuccess,
