@@ -6,6 +6,7 @@ import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
 import { aShow, aTicket } from '../support/shows.ts';
+import { aShow } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -59,6 +60,10 @@ describe('who may do what', () => {
     begunHoldId: string;
     performanceId: string;
     ticketId: string;
+    /** Of a performance whose every seat is followed by the owner in one watch and wished for by the callers in others. */
+    performanceId: string;
+    watchId: string;
+    watchToEndId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -119,6 +124,15 @@ describe('who may do what', () => {
     await app.query('update payment set busy_until = null where id = $1', [uuidIn(strandedId)]);
     const begunHoldId = await enroll(owner.client, await app.lesson());
     const begun = await begin(owner.client, begunHoldId);
+    const show = await aShow(app, { rows: 1, seatsPerRow: 2 });
+    // Kept for an hour for nobody: taken, as far as followers know, and nobody lets it go meanwhile.
+    await app.app.seatOffers.stop();
+    await app.query("update unit set state = 'KEPT', kept_until = clock_timestamp() + interval '1 hour' where pool_id = $1", [
+      show.uuids.performance,
+    ]);
+    const { watches } = await owner.client.run('TestWatchSeats', {
+      input: { performanceId: show.performanceId, seats: [0, 1], idempotencyKey: randomUUID() },
+    });
     stage = {
       lessonId,
       instructorId: instructor!.id,
@@ -134,6 +148,9 @@ describe('who may do what', () => {
       begunHoldId,
       performanceId: (await aShow(app)).performanceId,
       ticketId: await aTicket(app, owner.uuid),
+      performanceId: show.performanceId,
+      watchId: watches[0]!.id,
+      watchToEndId: watches[1]!.id,
     };
     places = await makePlaces();
   });
@@ -163,6 +180,8 @@ describe('who may do what', () => {
       'plan_seat',
       'ticket',
       'ticket_transfer',
+      'seat_watch',
+      'unit',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -220,6 +239,18 @@ describe('who may do what', () => {
     },
     { field: 'Query.myTickets', call: (client) => client.send('TestMyTickets'), meets: signedIn },
     node('Query.node Ticket', () => stage.ticketId, ownerAndAdmin),
+    { field: 'Query.mySeatWatches', call: (client) => client.send('TestMySeatWatches'), meets: signedIn },
+    node('Query.node SeatWatch', () => stage.watchId, ownerAndAdmin),
+    {
+      field: 'Mutation.watchSeats',
+      call: (client) => client.send('TestWatchSeats', { input: { performanceId: stage.performanceId, seats: [0], ...key() } }),
+      meets: signedIn,
+    },
+    {
+      field: 'Mutation.unwatchSeats',
+      call: (client) => client.send('TestUnwatchSeats', { input: { watchIds: [stage.watchToEndId] } }),
+      meets: ownerAlone,
+    },
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
@@ -442,6 +473,8 @@ describe('who may do what', () => {
       'Subscription.availabilityChanged',
       'Subscription.seatsChanged',
       'Subscription.bookingChanged',
+      'Subscription.bookingChanged',
+      'Subscription.seatWatchChanged',
     ]);
   });
 
