@@ -6,7 +6,6 @@ import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
 import { aShow, aTicket } from '../support/shows.ts';
-import { aShow } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -58,7 +57,6 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
-    performanceId: string;
     ticketId: string;
     /** Of a performance whose every seat is followed by the owner in one watch and wished for by the callers in others. */
     performanceId: string;
@@ -146,7 +144,6 @@ describe('who may do what', () => {
       strandedId,
       begunId: begun.id,
       begunHoldId,
-      performanceId: (await aShow(app)).performanceId,
       ticketId: await aTicket(app, owner.uuid),
       performanceId: show.performanceId,
       watchId: watches[0]!.id,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PerformanceSheets } from '../../../src/features/events/index.ts';
 import type { Product } from '../../../src/features/holds/index.ts';
-import { SeatMaps } from '../../../src/features/seat-maps/index.ts';
+import { SeatMaps, type SeatMapsOptions } from '../../../src/features/seat-maps/index.ts';
 import { ticketsProduct } from '../../../src/features/seats/index.ts';
 import { SeatPlans } from '../../../src/features/venues/index.ts';
 import type { ClaimItem } from '../../../src/inventory/claim.ts';
@@ -14,11 +14,13 @@ let product: Product;
 beforeAll(async () => {
   stage = await testDatabase();
   const { database } = stage;
-  const maps = new SeatMaps(database.pool, undefined as never);
+  const plans = new SeatPlans(database.pool);
+  // Nothing but reads: nobody watches here.
+  const maps = new SeatMaps({ pool: database.pool, plans } as SeatMapsOptions);
   product = ticketsProduct({
     database,
     sheets: new PerformanceSheets(database.pool),
-    plans: new SeatPlans(database.pool),
+    plans,
     mapOf: (id) => maps.read(id),
   });
 });
