@@ -133,10 +133,9 @@ export async function seedEvents(database: Database, plans: SeatPlans, now: Date
     async (em) => {
       await em.execute('select pg_advisory_xact_lock(hashtextextended(?, 0))', ['seed events']);
       const places = await placesOf(em);
-      const [organizer] = await em.execute<{ id: string }[]>(
-        'select id from member where email = ? and not exists (select from event)',
-        [DEMO_ACCOUNTS.find(({ role }) => role === 'ORGANIZER')?.email ?? ''],
-      );
+      const [organizer] = await em.execute<{ id: string }[]>('select id from member where email = ? and not exists (select from event)', [
+        DEMO_ACCOUNTS.find(({ role }) => role === 'ORGANIZER')?.email ?? '',
+      ]);
       if (!organizer || places.length === 0) return;
       for (const show of SHOWS) {
         const place = places[{ smallest: 0, middle: Math.floor((places.length - 1) / 2), largest: places.length - 1 }[show.size]] as Place;

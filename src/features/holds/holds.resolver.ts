@@ -46,7 +46,8 @@ export class AvailabilityResolver {
   })
   availabilityChanged(
     @Root() availability: Availability,
-    @Arg('ids', () => [ID], { description: 'Ids of lessons or lockers, 1 to 100.' }) _ids: string[],
+    @Arg('ids', () => [ID], { description: 'Ids of lessons, lockers, performances or tiers without numbered seats, 1 to 100.' })
+    _ids: string[],
   ): AvailabilityType {
     return availability;
   }

@@ -4,6 +4,7 @@ import type { TRANSITIONS } from '../../../src/inventory/hold-states.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
+import { endedOrWaiting } from '../../support/interleaving.ts';
 
 /** An id nobody has. */
 export const NOBODY = '00000000-0000-7000-8000-000000000000';
@@ -28,9 +29,10 @@ export async function aPlan(
   venueId: string,
   { zones = 'AB', seats = 5, house = [] as number[], kill = [] as number[] } = {},
 ): Promise<string> {
-  const [plan] = await app.query<{ id: string }>("insert into seat_plan (venue_id, name, focus_x, focus_y) values ($1, 'Grid', 0, 0) returning id", [
-    uuidIn(venueId),
-  ]);
+  const [plan] = await app.query<{ id: string }>(
+    "insert into seat_plan (venue_id, name, focus_x, focus_y) values ($1, 'Grid', 0, 0) returning id",
+    [uuidIn(venueId)],
+  );
   await app.query(
     `insert into plan_seat (plan_id, number, section, row, label, x, y, zone, sale)
      select $1, n, z.name, 1, n % $3 + 1, n % $3, z.i, z.name, case when n = any ($4::int[]) then 'HOUSE' when n = any ($5::int[]) then 'KILL' else 'SALE' end
@@ -107,3 +109,31 @@ export async function move(app: TestApp, holdId: string, ...verbs: (keyof typeof
 /** What is broken, but for holds that these tests confirm without a payment. */
 export const brokenInvariants = async (app: TestApp) =>
   (await app.brokenInvariants()).filter(({ check }) => check !== 'payment-agrees-with-hold');
+
+/**
+ * Runs a rival within the next transaction that sends a statement with this text, right after it; the transaction goes on when the rival has come to its end or
+ * waits for a lock. `without`: what is taken out of the statements of both, for example their locks.
+ */
+export function afterStatement<End>(app: TestApp, text: string, without: RegExp | null, rival: () => Promise<End>): Promise<End> {
+  const { database } = app.app;
+  const fork = database.fork.bind(database);
+  return new Promise((resolve, reject) => {
+    let hasCome = false;
+    database.fork = () => {
+      const em = fork();
+      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
+      const interrupted = async (sql: string, values?: unknown[]) => {
+        const rows = await execute(without ? sql.replace(without, '') : sql, values);
+        if (sql.includes(text) && !hasCome) {
+          hasCome = true;
+          const run = rival();
+          run.then(resolve, reject);
+          await endedOrWaiting(app, run);
+          database.fork = fork;
+        }
+        return rows;
+      };
+      return Object.assign(em, { execute: interrupted }) as never;
+    };
+  });
+}

@@ -93,28 +93,31 @@ describe('who may change what is offered', () => {
 
   const rootOf = ({ data }: Answer) => (data === null ? null : (Object.values(data)[0] as { code?: string } | null));
 
-  test.each(table.flatMap((row) => CALLERS.map((caller) => ({ ...row, caller }))))('$operation by $caller', async ({ operation, input, notFound, caller }) => {
-    const stage = await aStage();
-    // Who adds somebody by e-mail is counted before anything is looked at.
-    const tables = operation === 'TestAddDoorStaff' ? TABLES.filter((name) => name !== 'attempt_counter') : TABLES;
-    const before = await fingerprint(tables);
+  test.each(table.flatMap((row) => CALLERS.map((caller) => ({ ...row, caller }))))(
+    '$operation by $caller',
+    async ({ operation, input, notFound, caller }) => {
+      const stage = await aStage();
+      // Who adds somebody by e-mail is counted before anything is looked at.
+      const tables = operation === 'TestAddDoorStaff' ? TABLES.filter((name) => name !== 'attempt_counter') : TABLES;
+      const before = await fingerprint(tables);
 
-    const answer = await callers[caller].client.send(operation, { input: input(stage) });
+      const answer = await callers[caller].client.send(operation, { input: input(stage) });
 
-    const codes = answer.errors.map(({ extensions }) => extensions.code);
-    const root = rootOf(answer);
-    if (caller === 'anonymous' || caller === 'member') {
-      expect(codes).toEqual([caller === 'anonymous' ? 'UNAUTHENTICATED' : 'FORBIDDEN']);
-      expect(root).toBeNull();
-    } else {
-      expect(codes).toEqual([]);
-      expect(root?.code).toBe(caller === 'stranger' ? notFound : undefined);
-    }
-    if (caller === 'owner' || caller === 'admin') {
-      // Whom nobody had added nobody has removed.
-      if (operation !== 'TestRemoveDoorStaff') expect(await fingerprint()).not.toBe(before);
-    } else expect(await fingerprint(tables)).toBe(before);
-  });
+      const codes = answer.errors.map(({ extensions }) => extensions.code);
+      const root = rootOf(answer);
+      if (caller === 'anonymous' || caller === 'member') {
+        expect(codes).toEqual([caller === 'anonymous' ? 'UNAUTHENTICATED' : 'FORBIDDEN']);
+        expect(root).toBeNull();
+      } else {
+        expect(codes).toEqual([]);
+        expect(root?.code).toBe(caller === 'stranger' ? notFound : undefined);
+      }
+      if (caller === 'owner' || caller === 'admin') {
+        // Whom nobody had added nobody has removed.
+        if (operation !== 'TestRemoveDoorStaff') expect(await fingerprint()).not.toBe(before);
+      } else expect(await fingerprint(tables)).toBe(before);
+    },
+  );
 
   test.each(table)("$operation: somebody else's and nobody's are answered alike", async ({ operation, input }) => {
     const { client } = callers.stranger;
