@@ -4,6 +4,7 @@ import type { TRANSITIONS } from '../../../src/inventory/hold-states.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
+import { endedOrWaiting } from '../../support/interleaving.ts';
 
 /** An id nobody has. */
 export const NOBODY = '00000000-0000-7000-8000-000000000000';
@@ -108,3 +109,31 @@ export async function move(app: TestApp, holdId: string, ...verbs: (keyof typeof
 /** What is broken, but for holds that these tests confirm without a payment. */
 export const brokenInvariants = async (app: TestApp) =>
   (await app.brokenInvariants()).filter(({ check }) => check !== 'payment-agrees-with-hold');
+
+/**
+ * Runs a rival within the next transaction that sends a statement with this text, right after it; the transaction goes on when the rival has come to its end or
+ * waits for a lock. `without`: what is taken out of the statements of both, for example their locks.
+ */
+export function afterStatement<End>(app: TestApp, text: string, without: RegExp | null, rival: () => Promise<End>): Promise<End> {
+  const { database } = app.app;
+  const fork = database.fork.bind(database);
+  return new Promise((resolve, reject) => {
+    let hasCome = false;
+    database.fork = () => {
+      const em = fork();
+      const execute = em.execute.bind(em) as (sql: string, values?: unknown[]) => Promise<never>;
+      const interrupted = async (sql: string, values?: unknown[]) => {
+        const rows = await execute(without ? sql.replace(without, '') : sql, values);
+        if (sql.includes(text) && !hasCome) {
+          hasCome = true;
+          const run = rival();
+          run.then(resolve, reject);
+          await endedOrWaiting(app, run);
+          database.fork = fork;
+        }
+        return rows;
+      };
+      return Object.assign(em, { execute: interrupted }) as never;
+    };
+  });
+}

@@ -6,6 +6,7 @@ import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
 import {
+  afterStatement,
   anEvent,
   aPerformance,
   aPlan,
@@ -351,6 +352,24 @@ describe('performances', () => {
       expect(await brokenInvariants(app)).toEqual([]);
     });
 
+    test.each([
+      ['a claim that comes while the limit is lowered waits, and meets the new one', null, 'QUOTA_REACHED', []],
+      ['negative control: without the lock the claim gets more than the limit', / for no key update$/, 'GRANTED', ['quota-kept']],
+    ] as const)('%s', async (_, without, outcome, broken) => {
+      const made = await aPerformance(organizer, eventId);
+      const [member, tierId] = [await app.member(), made.tiers[0]!.id];
+      await held(app, member, made.id, { tierId, places: 2 });
+
+      const claiming = afterStatement(app, 'as taken from', without, () => claim(app, member, made.id, { tierId }));
+      const changed = await update(made.id, { perMemberMax: 2 });
+
+      expect(changed.performance).toMatchObject({ perMemberMax: 2 });
+      expect(await claiming).toMatchObject({ outcome });
+      expect((await brokenInvariants(app)).map(({ check }) => check)).toEqual(broken);
+      await app.query('update pool set quota_max = 8 where id = $1', [uuidIn(tierId)]);
+      await app.query('update pool set quota_max = 8 where id = $1', [uuidIn(made.id)]);
+    });
+
     test('a sale that is closed sells nothing more, of seats and of places; what is held can be paid', async () => {
       const made = await aPerformance(organizer, eventId, { planId, tiers: [...zoned, standing] });
       const tierId = made.tiers[2]!.id;
@@ -423,12 +442,25 @@ describe('performances', () => {
       expect((await update(made.tiers[0]!.id, { name: 'Standing' })).tier).toMatchObject({ name: 'Standing' });
     });
 
-    test('two tiers that take one name at once: one gets it', async () => {
-      const made = await aPerformance(organizer, eventId, { planId, tiers: [...zoned, standing] });
+    test('of two tiers that take one name at once the second is told', async () => {
+      const { tiers } = await aPerformance(organizer, eventId, { planId, tiers: [...zoned, standing] });
+      const [seats, , places] = tiers;
 
-      const answers = await Promise.all(made.tiers.map(({ id }) => update(id, { name: 'The best' })));
+      const rival = afterStatement(app, 'select 1 from tier', null, () => update(places!.id, { name: 'The best' }));
+      const answers = [await update(seats!.id, { name: 'The best' }), await rival];
 
-      expect(answers.map(({ code }) => code ?? 'OK').sort()).toEqual(['EVENT_INPUT', 'EVENT_INPUT', 'OK']);
+      expect(answers).toMatchObject([{ tier: { name: 'The best' } }, { code: 'EVENT_INPUT', field: 'name' }]);
+    });
+
+    test('negative control: without the lock only a constraint stands between, and knows no word to say', async () => {
+      const { tiers } = await aPerformance(organizer, eventId, { planId, tiers: [...zoned, standing] });
+      const [seats, , places] = tiers;
+
+      const rival = afterStatement(app, 'select 1 from tier', / for no key update$/, () => update(places!.id, { name: 'The best' }));
+      const { errors } = await organizer.client.send('TestUpdateTier', { input: { tierId: seats!.id, name: 'The best' } });
+
+      expect(errors.map(({ extensions }) => extensions.code)).toEqual(['INTERNAL_SERVER_ERROR']);
+      expect((await rival).tier).toMatchObject({ name: 'The best' });
     });
 
     test('places without numbers go up and down, and never below what is held and sold', async () => {
