@@ -59,6 +59,8 @@ describe('who may do what', () => {
     begunId: string;
     begunHoldId: string;
     ticketId: string;
+    /** Of a performance with free seats. */
+    onSaleId: string;
     /** Of a performance whose every seat is followed by the owner in one watch and wished for by the callers in others. */
     performanceId: string;
     watchId: string;
@@ -106,9 +108,9 @@ describe('who may do what', () => {
     const held = {} as Record<Caller, string>;
     for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
     const enrollmentId = await enroll(owner.client, await app.lesson());
-    const { performanceId: itsPerformanceId } = await aShow(app);
+    const { performanceId: onSaleId } = await aShow(app);
     const { hold: ticketHold } = await owner.client.run('TestHoldTickets', {
-      input: { performanceId: itsPerformanceId, seats: [0], idempotencyKey: randomUUID() },
+      input: { performanceId: onSaleId, seats: [9], idempotencyKey: randomUUID() },
     });
     const paymentId = await payFor(owner.client, enrollmentId);
     const paid = {} as Record<Caller, string>;
@@ -146,6 +148,7 @@ describe('who may do what', () => {
       begunId: begun.id,
       begunHoldId,
       ticketId: await aTicket(app, owner.uuid),
+      onSaleId,
       performanceId: show.performanceId,
       watchId: watches[0]!.id,
       watchToEndId: watches[1]!.id,
@@ -304,7 +307,7 @@ describe('who may do what', () => {
     {
       field: 'Mutation.holdTickets',
       call: (client, caller) =>
-        client.send('TestHoldTickets', { input: { performanceId: stage.performanceId, seats: [CALLERS.indexOf(caller)], ...key() } }),
+        client.send('TestHoldTickets', { input: { performanceId: stage.onSaleId, seats: [CALLERS.indexOf(caller)], ...key() } }),
       meets: signedIn,
     },
     {
@@ -470,9 +473,9 @@ describe('who may do what', () => {
     expect(names('Subscription', subscriptionType)).toEqual([
       'Subscription.availabilityChanged',
       'Subscription.seatsChanged',
-      'Subscription.bookingChanged',
-      'Subscription.bookingChanged',
       'Subscription.seatWatchChanged',
+      'Subscription.bookingChanged',
+      'Subscription.checkInsChanged',
     ]);
   });
 

@@ -23,4 +23,11 @@ export const AUTHORIZED_BESIDE: Record<string, string[]> = {
     'Mutation.addDoorStaff',
     'Mutation.removeDoorStaff',
   ],
+  'test/features/check-ins/callers.test.ts': [
+    'Query.doorLog',
+    'Query.doorStatus',
+    'Mutation.checkIn',
+    'Mutation.undoCheckIn',
+    'Mutation.uploadScans',
+  ],
 };
