@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type pg from 'pg';
 import { TicketCodes } from '../../../src/features/tickets/index.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { aDoor, type Door, entryOf, issueOne, logOf, refund } from './doors.ts';
+import { aDoor, type Door, entryOf, issue, issueOne, logOf, refund } from './doors.ts';
 
 failOnLeaks();
 
@@ -413,6 +414,31 @@ describe('a scan at a door', () => {
     ]);
     expect(rest.pageInfo.hasNextPage).toBe(false);
     expect(uuidIn(page.nodes[0]?.id as string)).toMatch(/-7/);
+  });
+
+  test('a page of the log takes as many statements for 20 scans as for 1', async () => {
+    const logged = await aDoor(app);
+    const tickets = await issue(app, logged, 20);
+    for (const { code } of tickets)
+      await logged.staff.client.run('TestCheckIn', { input: { performanceId: logged.performanceId, code, gate: 'North' } });
+    const client = await app.app.database.pool.connect();
+    const prototype = Object.getPrototypeOf(client) as pg.PoolClient;
+    client.release();
+    const statementsOf = async (first: number) => {
+      const read = () => logged.staff.client.run('TestDoorLog', { performanceId: logged.performanceId, first });
+      await read(); // Documents are parsed, and connections opened.
+      const query = jest.spyOn(prototype, 'query');
+      expect((await read()).nodes).toHaveLength(first);
+      const texts = query.mock.calls.map(([config]) => String((config as unknown as { text?: string }).text ?? config));
+      query.mockRestore();
+      // Not the sweeper's, the counter's after the scans above, and what is kept in memory and read once a second.
+      return texts.filter((text) => !/expire_holds|scans\.version|join event/.test(text)).length;
+    };
+
+    const [one, twenty] = [await statementsOf(1), await statementsOf(20)];
+
+    // The session, the door, the page, its length, and the tiers.
+    expect([one, twenty]).toEqual([5, 5]);
   });
 });
 

@@ -155,6 +155,16 @@ describe('scans of doors that were offline', () => {
     expect(await entryOf(app, ticket)).toBeNull();
   });
 
+  test('a gate is text and nothing else', async () => {
+    const ticket = nextTicket();
+    const gate = `O'Neill? ?? $1 :a \\ " ; --`;
+
+    const answer = await upload([scanOf(ticket, gate, minutesAgo(5))]);
+
+    expect(answer.scans).toMatchObject([{ result: 'VALID', gate, entry: { gate } }]);
+    expect((await entryOf(app, ticket))?.gate).toBe(gate);
+  });
+
   test('the same id at two doors names two scans', async () => {
     const ticket = nextTicket();
     const other = await aDoor(app);
