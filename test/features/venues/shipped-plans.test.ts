@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { neighboursOf, rowsOf } from '../../../src/features/venues/neighbours.ts';
-import { shippedPlan } from '../../../src/features/venues/venues.seed.ts';
-import { seedVenues } from '../../../src/features/venues/venues.seed.ts';
+import { seedVenues, shippedPlan } from '../../../src/features/venues/venues.seed.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
