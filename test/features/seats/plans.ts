@@ -36,7 +36,7 @@ export function drawn(...rows: string[]): { plan: SeatPlan; states: Uint8Array }
   }
   const width = Math.max(...rows.map((row) => row.length));
   const isBeside = (one: (typeof seats)[number], other: (typeof seats)[number] | undefined) =>
-    other?.row === one.row && other.x === one.x + 1;
+    other !== undefined && other.row === one.row && other.x === one.x + 1;
   // As drawn: a row of two seats with an aisle between them is told from one with a wide pitch only here.
   const rightOf = Int32Array.from(seats, (seat, number) => (isBeside(seat, seats[number + 1]) ? number + 1 : -1));
   return { plan: { ...planOf(seats, { x: (width - 1) / 2, y: 0 }), rightOf }, states: Uint8Array.from(states) };
