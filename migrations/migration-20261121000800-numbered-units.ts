@@ -421,7 +421,8 @@ end $$;
 `;
 
 /**
- * Takes units of a pool out of the sale, or puts them back into it; the capacity follows. All or nothing: {"outcome": "NOT_FOUND" | "TAKEN", "numbers": […]}
+ * Takes units of a pool out of the sale, or puts them back into it (of a watched pool kept first, like what is given
+ * back); the capacity follows. All or nothing: {"outcome": "NOT_FOUND" | "TAKEN", "numbers": […]}
  * names those that stand in the way, {"outcome": "DONE"} says that none did; "pools" are those that changed, of a refusal too: what has run out is taken
  * back first. A unit that is kept for a follower is nobody's yet and can be blocked. Those that are so already stay so.
  */
@@ -451,7 +452,9 @@ begin
   end if;
 
   if v_numbers is null then
-    update unit set state = case when p_is_blocked then 'BLOCKED' else 'AVAILABLE' end, version = v_pool.version + 1, kept_until = null, kept_for = null
+    update unit set version = v_pool.version + 1, kept_for = null,
+      state = case when p_is_blocked then 'BLOCKED' when v_pool.is_watched then 'KEPT' else 'AVAILABLE' end,
+      kept_until = case when not p_is_blocked and v_pool.is_watched then clock_timestamp() + interval '10 s' end
     where pool_id = p_pool and number = any (p_numbers) and (state = 'BLOCKED') <> p_is_blocked;
     get diagnostics v_changes = row_count;
     if v_changes > 0 then

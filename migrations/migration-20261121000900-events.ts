@@ -72,7 +72,8 @@ export class Migration20261121000900Events extends Migration {
       );
       create index performance_event on performance (event_id, starts_at, id);
       create index performance_plan on performance (plan_id);
-      create index performance_browse on performance (starts_at, id);
+      -- The end is there for what is on sale: what is over is passed by without reading its row.
+      create index performance_browse on performance (starts_at, id, ends_at);
 
       create table tier (
         id uuid primary key default uuidv7(),

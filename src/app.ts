@@ -37,6 +37,7 @@ import {
   PerformanceSheets,
   PerformancesService,
   performanceById,
+  seedEvents,
   tierById,
 } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
@@ -54,6 +55,17 @@ import {
 import { ExchangeLog, type ProviderSettings, paymentProviders, paymentsResolvers, visiblePayment } from './features/payments/index.ts';
 import { rehearsalsResolvers } from './features/rehearsals/index.ts';
 import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSource } from './features/seat-maps/index.ts';
+import {
+  type FollowedByMember,
+  followedByMembers,
+  reviveFollowed,
+  SeatOffers,
+  SeatWatchesService,
+  sameFollowed,
+  seatWatchesResolvers,
+  tellingFollowers,
+  visibleSeatWatch,
+} from './features/seat-watches/index.ts';
 import { SeatsService, seatsResolvers, ticketsProduct } from './features/seats/index.ts';
 import {
   issueLater,
@@ -131,6 +143,7 @@ export interface App {
   readonly audits: AuditService;
   readonly bookings: BookingsService;
   readonly ticketCodes: TicketCodes;
+  readonly seatOffers: SeatOffers;
   /** Answers the address it serves at. Does nothing in a process that only works. */
   listen(): Promise<string>;
   /** Drains: takes nothing new, lets requests end, closes sockets with 1001, then the worker, the fan-out and the database. Idempotent. */
@@ -178,16 +191,27 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     logger,
     metrics: socketMetrics,
   });
-  const watched: Watched = new Map<string, LiveObjects<BookingState> | LiveObjects<DoorStatus>>([
+  const liveFollowed = new LiveObjects<FollowedByMember>({
+    name: 'followed',
+    fanOut,
+    read: (ids) => followedByMembers(database.pool, ids),
+    sameState: sameFollowed,
+    revive: reviveFollowed,
+    logger,
+    metrics: socketMetrics,
+  });
+  const watched: Watched = new Map<string, Followable>([
     ['bookingChanged', liveBookings],
     ['checkInsChanged', liveDoors],
+    ['seatWatchChanged', liveFollowed],
   ]);
 
   // Kernels and services.
   const lanesMax = Math.max(1, Math.floor(config.database.poolMax * INVENTORY_LANES_SHARE));
-  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: 1 }, inventoryMetrics, (availability) =>
-    live.publish(availability),
-  );
+  const inventory = new Inventory(database, { ...config.claims, lanesMax, optimisticMax: 1 }, inventoryMetrics, (availability) => {
+    live.publish(availability);
+    seatOffers.changed(availability.id);
+  });
   const sweeper = new Sweeper(inventory, logger);
   const audits = new AuditService(
     database.pool,
@@ -223,6 +247,9 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const ticketCodes = await TicketCodes.open(ticketSecrets);
   const ticketsService = new TicketsService(database, new TransferTokens(ticketSecrets));
   const checkInsService = new CheckInsService({ database, codes: ticketCodes, sheets, plans, live: liveDoors });
+  const tellFollowers = tellingFollowers(database.pool, liveFollowed);
+  const seatOffers = new SeatOffers({ database, inventory, sheets, plans, tell: tellFollowers, logger });
+  const seatWatchesService = new SeatWatchesService(database, sheets, plans, seatOffers, tellFollowers);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
@@ -262,6 +289,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     ['Performance', (context, id) => performanceById(context).load(id)],
     ['Tier', (context, id) => tierById(context).load(id)],
     ['TicketHold', visibleHold],
+    ['SeatWatch', visibleSeatWatch],
     ['Payment', visiblePayment],
     ['Ticket', visibleTicket],
   ]);
@@ -275,6 +303,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       ...eventsResolvers(eventsService, performancesService, doorStaff),
       ...seatMapsResolvers(maps, new PerformanceAvailabilities(database.pool, maps, plans)),
       ...seatsResolvers(seatsService),
+      ...seatWatchesResolvers(seatWatchesService),
       ...paymentsResolvers(database.pool, [...providers.keys()]),
       ...bookingsResolvers(bookingsService),
       ...ticketsResolvers(ticketsService, plans, ticketCodes),
@@ -365,8 +394,10 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     await accounts.seedAccounts(accountsService);
     await seedLessons(database, config.lessons.monthlyMax, new Date());
     await seedVenues(database);
+    await seedEvents(database, plans, new Date());
   }
   sweeper.start();
+  seatOffers.start();
   await sockets.start();
   if (config.roles.worker) {
     bookingsService.reconciler.start();
@@ -393,6 +424,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     audits,
     bookings: bookingsService,
     ticketCodes,
+    seatOffers,
     listen: async () => {
       await server.listen({ host: config.http.host, port: config.http.port });
       const address = server.server.address();
@@ -410,12 +442,14 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
         clearTimeout(late);
         await worker?.stop();
         await sweeper.stop();
+        await seatOffers.stop();
         await bookingsService.close();
         await checkInsService.close();
         for (const provider of providers.values()) await provider.close();
         live.close();
         liveBookings.close();
         liveDoors.close();
+        liveFollowed.close();
         await fanOut.close();
         limiterRedis?.disconnect();
         await orm.close(true);
@@ -492,7 +526,8 @@ subscription Booking($enrollment: ID!) {
 `;
 
 /** What personal subscriptions follow, by the name of their field. */
-type Watched = ReadonlyMap<string, { watch(ids: readonly string[]): AsyncIterableIterator<unknown> }>;
+type Watched = ReadonlyMap<string, Followable>;
+type Followable = { watch(ids: readonly string[]): AsyncIterableIterator<unknown> };
 
 class Context implements RequestContext {
   readonly requestId: string;

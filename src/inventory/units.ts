@@ -93,11 +93,24 @@ export async function keptUnits(pool: pg.Pool, limit: number): Promise<KeptUnit[
 }
 
 /**
- * From now on only this claimant can take the unit, whoever it was kept for before, until its time has passed. False when it is not kept any more.
- * Claim it in the same transaction, right after: the pool stays locked, so nobody else can come between.
+ * Whether the caller alone decides, until its transaction ends, whom a kept unit is offered to. False when it is not kept any more, when it is somebody's, or when another
+ * one is at it. An advisory lock: the unit's row may be needed by a claim that has the pool, for which keeping the unit must wait.
  */
-export async function keepFor(em: EntityManager, unitId: string, claimantId: string): Promise<boolean> {
-  const [row] = await em.execute<{ kept: boolean }[]>('select keep_unit_for(?, ?) as kept', [unitId, claimantId]);
+export async function mayOffer(em: EntityManager, unitId: string): Promise<boolean> {
+  const [row] = await em.execute<{ isKept: boolean }[]>(
+    `select pg_try_advisory_xact_lock(hashtextextended('offer ' || ?, 0)) and exists (
+       select from unit where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp())) as "isKept"`,
+    [unitId, unitId],
+  );
+  return row?.isKept === true;
+}
+
+/**
+ * From now on only this claimant can take the unit, whoever it was kept for before, until its time has passed. False when it is not kept any more.
+ * Claim it in the same transaction, right after: the pool stays locked, so nobody else can come between. Null: nobody can, as before it was offered.
+ */
+export async function keepFor(em: EntityManager, unitId: string, claimantId: string | null): Promise<boolean> {
+  const [row] = await em.execute<{ kept: boolean }[]>('select keep_unit_for(?, ?::uuid) as kept', [unitId, claimantId]);
   return row?.kept === true;
 }
 

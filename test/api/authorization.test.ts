@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
+import { AUTHORIZED_BESIDE } from '../support/authorized-beside.ts';
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
-import { aShow } from '../support/shows.ts';
+import { aShow, aTicket } from '../support/shows.ts';
 import { subscribeOnce } from '../support/subscribe-once.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -48,6 +49,7 @@ describe('who may do what', () => {
     /** Held by the owner, one for each caller, so that a call that is allowed does not spoil the next one. */
     held: Record<Caller, string>;
     enrollmentId: string;
+    ticketHoldId: string;
     paymentId: string;
     /** Paid for, one for each caller who gives it back. */
     paid: Record<Caller, string>;
@@ -56,7 +58,11 @@ describe('who may do what', () => {
     /** The owner was sent to the provider and has not come back. */
     begunId: string;
     begunHoldId: string;
+    ticketId: string;
+    /** Of a performance whose every seat is followed by the owner in one watch and wished for by the callers in others. */
     performanceId: string;
+    watchId: string;
+    watchToEndId: string;
   };
 
   const enroll = async (client: TestClient, lessonId: string) =>
@@ -100,6 +106,10 @@ describe('who may do what', () => {
     const held = {} as Record<Caller, string>;
     for (const caller of CALLERS) held[caller] = await enroll(owner.client, await app.lesson());
     const enrollmentId = await enroll(owner.client, await app.lesson());
+    const { performanceId: itsPerformanceId } = await aShow(app);
+    const { hold: ticketHold } = await owner.client.run('TestHoldTickets', {
+      input: { performanceId: itsPerformanceId, seats: [0], idempotencyKey: randomUUID() },
+    });
     const paymentId = await payFor(owner.client, enrollmentId);
     const paid = {} as Record<Caller, string>;
     for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
@@ -113,6 +123,15 @@ describe('who may do what', () => {
     await app.query('update payment set busy_until = null where id = $1', [uuidIn(strandedId)]);
     const begunHoldId = await enroll(owner.client, await app.lesson());
     const begun = await begin(owner.client, begunHoldId);
+    const show = await aShow(app, { rows: 1, seatsPerRow: 2 });
+    // Kept for an hour for nobody: taken, as far as followers know, and nobody lets it go meanwhile.
+    await app.app.seatOffers.stop();
+    await app.query("update unit set state = 'KEPT', kept_until = clock_timestamp() + interval '1 hour' where pool_id = $1", [
+      show.uuids.performance,
+    ]);
+    const { watches } = await owner.client.run('TestWatchSeats', {
+      input: { performanceId: show.performanceId, seats: [0, 1], idempotencyKey: randomUUID() },
+    });
     stage = {
       lessonId,
       instructorId: instructor!.id,
@@ -120,12 +139,16 @@ describe('who may do what', () => {
       memberId: owner.id,
       held,
       enrollmentId,
+      ticketHoldId: ticketHold.id,
       paymentId,
       paid,
       strandedId,
       begunId: begun.id,
       begunHoldId,
-      performanceId: (await aShow(app)).performanceId,
+      ticketId: await aTicket(app, owner.uuid),
+      performanceId: show.performanceId,
+      watchId: watches[0]!.id,
+      watchToEndId: watches[1]!.id,
     };
     places = await makePlaces();
   });
@@ -153,6 +176,10 @@ describe('who may do what', () => {
       'venue',
       'seat_plan',
       'plan_seat',
+      'ticket',
+      'ticket_transfer',
+      'seat_watch',
+      'unit',
     ];
     const sums = tables.map((table) => `(select coalesce(md5(string_agg(t::text, '' order by t::text)), '') from ${table} t)`);
     return (await app.query<{ sum: string }>(`select ${sums.join(' || ')} as sum`))[0]?.sum;
@@ -188,6 +215,12 @@ describe('who may do what', () => {
     { field: 'Query.seatMap', call: (client) => client.send('TestSeatMap', { performanceId: stage.performanceId }), meets: everybody },
     { field: 'Query.inventoryAudit', call: (client) => client.send('TestAudit'), meets: everybody },
     { field: 'Query.myEnrollments', call: (client) => client.send('TestMyEnrollments'), meets: signedIn },
+    { field: 'Query.myTicketHolds', call: (client) => client.send('TestMyTicketHolds'), meets: signedIn },
+    {
+      field: 'Query.findBestSeats',
+      call: (client) => client.send('TestFindBestSeats', { performanceId: stage.performanceId, count: 2 }),
+      meets: everybody,
+    },
     {
       field: 'Query.payment',
       call: (client) => client.send('TestPayment', { id: stage.paymentId }),
@@ -196,11 +229,32 @@ describe('who may do what', () => {
     { field: 'Query.paymentProviders', call: (client) => client.send('TestPaymentProviders'), meets: everybody },
     { field: 'Query.myPayments', call: (client) => client.send('TestMyPayments'), meets: signedIn },
     { field: 'Query.reconciliation', call: (client) => client.send('TestReconciliation', { first: 5 }), meets: admins },
+    {
+      field: 'Query.ticket',
+      // Without its `code`, which a refusal has too.
+      call: (client) => client.post({ query: 'query ($id: ID!) { ticket(id: $id) { state } }', variables: { id: stage.ticketId } }),
+      meets: { ...ownerAlone, admin: 'answer' },
+    },
+    { field: 'Query.myTickets', call: (client) => client.send('TestMyTickets'), meets: signedIn },
+    node('Query.node Ticket', () => stage.ticketId, ownerAndAdmin),
+    { field: 'Query.mySeatWatches', call: (client) => client.send('TestMySeatWatches'), meets: signedIn },
+    node('Query.node SeatWatch', () => stage.watchId, ownerAndAdmin),
+    {
+      field: 'Mutation.watchSeats',
+      call: (client) => client.send('TestWatchSeats', { input: { performanceId: stage.performanceId, seats: [0], ...key() } }),
+      meets: signedIn,
+    },
+    {
+      field: 'Mutation.unwatchSeats',
+      call: (client) => client.send('TestUnwatchSeats', { input: { watchIds: [stage.watchToEndId] } }),
+      meets: ownerAlone,
+    },
     node('Query.node Lesson', () => stage.lessonId, everybody),
     node('Query.node Instructor', () => stage.instructorId, everybody),
     node('Query.node LockerStock', () => stage.lockerId, everybody),
     node('Query.node Member', () => stage.memberId, ownerAndAdmin),
     node('Query.node Enrollment', () => stage.enrollmentId, ownerAndAdmin),
+    node('Query.node TicketHold', () => stage.ticketHoldId, ownerAndAdmin),
     node('Query.node Payment', () => stage.paymentId, ownerAndAdmin),
     { field: 'Query.venues', call: (client) => client.send('TestVenues'), meets: everybody },
     { field: 'Query.venue', call: (client) => client.send('TestVenue', { id: places.owner.venueId }), meets: everybody },
@@ -248,6 +302,12 @@ describe('who may do what', () => {
       meets: signedIn,
     },
     {
+      field: 'Mutation.holdTickets',
+      call: (client, caller) =>
+        client.send('TestHoldTickets', { input: { performanceId: stage.performanceId, seats: [CALLERS.indexOf(caller)], ...key() } }),
+      meets: signedIn,
+    },
+    {
       field: 'Mutation.preparePayment',
       call: (client, caller) => client.send('TestPreparePayment', { input: { holdId: stage.held[caller], provider: 'TOSS', ...key() } }),
       meets: ownerAlone,
@@ -256,6 +316,22 @@ describe('who may do what', () => {
       field: 'Mutation.cancelBooking',
       call: (client, caller) => client.send('TestCancelBooking', { input: { holdId: stage.held[caller] } }),
       meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.offerTicket',
+      call: (client) => client.send('TestOfferTicket', { input: { ticketId: stage.ticketId, ...key() } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.withdrawTicketOffer',
+      call: (client) => client.send('TestWithdrawTicketOffer', { input: { ticketId: stage.ticketId } }),
+      meets: ownerAlone,
+    },
+    {
+      field: 'Mutation.acceptTicket',
+      // A link opens for whoever has it: without one, for nobody.
+      call: (client) => client.send('TestAcceptTicket', { input: { token: 'A'.repeat(43) } }),
+      meets: { anonymous: 'UNAUTHENTICATED', owner: 'nothing', member: 'nothing', organizer: 'nothing', admin: 'nothing' },
     },
     {
       field: 'Mutation.refundPayment',
@@ -388,13 +464,15 @@ describe('who may do what', () => {
         kind === 'OBJECT' && interfaces.some(({ name }) => name === 'Node'),
     );
 
-    const covered = new Set(table.flatMap(({ field }) => [field, field.split(' ')[0]]));
+    const covered = new Set([...table.flatMap(({ field }) => [field, field.split(' ')[0]]), ...Object.values(AUTHORIZED_BESIDE).flat()]);
     expect([...names('Query', queryType), ...names('Mutation', mutationType)].filter((field) => !covered.has(field))).toEqual([]);
     expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
     expect(names('Subscription', subscriptionType)).toEqual([
       'Subscription.availabilityChanged',
       'Subscription.seatsChanged',
       'Subscription.bookingChanged',
+      'Subscription.bookingChanged',
+      'Subscription.seatWatchChanged',
     ]);
   });
 
@@ -572,6 +650,7 @@ describe('who may do what', () => {
     for (const [type, id] of [
       ['Enrollment', stage.enrollmentId],
       ['Payment', stage.paymentId],
+      ['Ticket', stage.ticketId],
       ['Member', stage.memberId],
     ] as const) {
       const [real, made] = await Promise.all([client.send('TestNode', { id }), client.send('TestNode', { id: toNodeId(type, unknown) })]);

@@ -25,6 +25,7 @@ test.each([
   'docs/architecture.md',
   'docs/operations.md',
   'docs/payments.md',
+  'docs/tickets.md',
   'CONTRIBUTING.md',
   'bench/README.md',
 ])('every local link of %s leads somewhere', (file) => {

@@ -14,6 +14,7 @@ import {
   whileLocked,
 } from '../support/inventory.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { PoolFollower } from './pool-follower.ts';
 
 failOnLeaks();
 
@@ -246,37 +247,11 @@ describe('state and version of a unit', () => {
   });
 });
 
-/** Follows a pool by its versions, as a seat map does, and compares what it has put together with the whole of the same instant. */
-class Follower {
-  private version = 0;
-  private readonly units = new Map<number, string>();
-  reads = 0;
-
-  constructor(
-    private readonly inventory: TestInventory,
-    private readonly pool: string,
-  ) {}
-
-  async read(): Promise<void> {
-    const [row] = await this.inventory.query<{ version: number; news: [number, string][] | null; whole: [number, string][] }>(
-      `select p.version,
-         (select json_agg(json_build_array(u.number, u.state)) from unit u where u.pool_id = p.id and u.version > $2) as news,
-         (select json_agg(json_build_array(u.number, u.state) order by u.number) from unit u where u.pool_id = p.id) as whole
-       from pool p where p.id = $1`,
-      [this.pool, this.version],
-    );
-    for (const [number, state] of row?.news ?? []) this.units.set(number, state);
-    this.version = row?.version ?? 0;
-    this.reads++;
-    expect([...this.units].toSorted(([a], [b]) => a - b)).toEqual(row?.whole);
-  }
-}
-
 describe('what is newer than a version', () => {
   test('is all that changed since, while two nodes claim, release, pay and sweep', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     const { pool, units } = await inventory.numbered(24);
-    const follower = new Follower(inventory, pool);
+    const follower = new PoolFollower(inventory, pool);
     let living = true;
     const following = (async () => {
       while (living) await follower.read();
@@ -310,7 +285,7 @@ describe('what is newer than a version', () => {
   const late = async (inventory: TestInventory) => {
     const { pool, units } = await inventory.numbered(2);
     const first = await inventory.pool({ id: '00000000-0000-4000-8000-000000000001' });
-    const follower = new Follower(inventory, pool);
+    const follower = new PoolFollower(inventory, pool);
     await follower.read();
 
     const { waiting } = await whileLocked(inventory, 'select from pool where id = $1 for update', [first], async () => {

@@ -57,7 +57,7 @@ export function afterReading<End>(stage: TestApp, node: TestApp, rival: () => Pr
 
 type Find = (entity: unknown, where: unknown, options?: { lockMode?: unknown }) => Promise<never>;
 
-async function endedOrWaiting(stage: TestApp, run: Promise<unknown>): Promise<void> {
+export async function endedOrWaiting(stage: TestApp, run: Promise<unknown>): Promise<void> {
   let isOver = false;
   const over = () => {
     isOver = true;

@@ -129,6 +129,29 @@ export async function aShow(stage: Queries, options: ShowOptions = {}): Promise<
   };
 }
 
+/** A ticket of a member, written by SQL as if its seat had been booked for nothing. Answers its node id. */
+export async function aTicket(stage: Queries, memberId: string): Promise<string> {
+  const { uuids } = await aShow(stage, { priceMinor: 0 });
+  const [made] = await stage.query<{ id: string }>(
+    `with held as (
+       insert into hold (kind, claimant_id, state, amount_minor, currency, expires_at, idempotency_key, request_hash)
+       values ('performance', $1, 'CONFIRMED', 0, 'KRW', now(), $2, decode(repeat('00', 32), 'hex')) returning id
+     ), item as (
+       insert into hold_item (hold_id, position, pool_id, unit_id, quantity) select held.id, 0, u.pool_id, u.id, 1 from held, unit u where u.pool_id = $3 and u.number = 0
+     ), taken as (
+       update unit u set hold_id = held.id, state = 'SOLD', version = 2 from held where u.pool_id = $3 and u.number = 0
+     ), counted as (
+       update pool set sold = 1, version = 2 where id = $3
+     ), paid as (
+       insert into payment (hold_id, original_hold_id, member_id, amount_minor, currency, state, is_current, idempotency_key, request_hash)
+       select id, id, $1, 0, 'KRW', 'APPROVED', true, $2, decode(repeat('00', 32), 'hex') from held
+     )
+     insert into ticket (hold_id, position, ordinal, performance_id, tier_id, seat_number, owner_id) select held.id, 0, 0, $3, $4, 0, $1 from held returning id`,
+    [memberId, randomUUID(), uuids.performance, uuids.tiers.A],
+  );
+  return toNodeId('Ticket', made?.id ?? '');
+}
+
 async function anOrganizer(stage: Queries): Promise<string> {
   const [row] = await stage.query<{ id: string }>(
     "insert into member (id, email, password_hash, display_name, role) values ($1, $2, 'none', 'An organizer', 'ORGANIZER') returning id",

@@ -17,10 +17,10 @@ import {
   DoorClosedError,
   DoorNotFoundError,
   ForgedTicketError,
+  RefundedError,
   ScanInFutureError,
   ScanUndoneError,
   TicketNotCheckedInError,
-  RefundedError,
   TicketReplacedError,
   WrongPerformanceError,
 } from './check-ins.errors.ts';

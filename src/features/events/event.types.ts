@@ -93,6 +93,7 @@ export class TierType implements Pick<Tier, 'name' | 'zone'> {
   @Field(() => String, { description: 'What it is called, at most 50 characters.' })
   name!: string;
 
+  @Price(0)
   @Field(() => Money, { description: 'The price of one seat or place, 0 to 10,000,000 won. A hold keeps the price it was placed at.' })
   price?: Money;
 

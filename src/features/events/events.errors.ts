@@ -12,7 +12,10 @@ export class EventNotFoundError extends Refusal {
   }
 }
 
-@ObjectType('PerformanceNotFoundError', { implements: Refusal, description: 'There is no such performance, or what you want to do with it is not yours to do.' })
+@ObjectType('PerformanceNotFoundError', {
+  implements: Refusal,
+  description: 'There is no such performance, or what you want to do with it is not yours to do.',
+})
 export class PerformanceNotFoundError extends Refusal {
   readonly code = 'PERFORMANCE_NOT_FOUND';
   text(locale: Locale) {

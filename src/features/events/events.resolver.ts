@@ -309,7 +309,7 @@ export class EventsResolver {
   @RequiresRole('ORGANIZER')
   @Mutation(() => DeleteEventResult, {
     nullable: true,
-    description: `Deletes an event with its performances, at most 100, if nothing of them is held or was paid for. ${OWNERS}`,
+    description: `Deletes an event with its performances, at most 50, if nothing of them is held or was paid for. ${OWNERS}`,
   })
   async deleteEvent(
     @Arg('input', () => DeleteEventInput, { description: 'The event.' }) input: DeleteEventInput,

@@ -24,6 +24,7 @@ export { ABANDONED_MAX, COOL_DOWN_SECONDS, performanceKind, quotaKeyOf, tierKind
 export { EventType, PerformanceConnection, PerformanceType, TierType } from './event.types.ts';
 export { EventNotFoundError, PerformanceNotFoundError, TierNotFoundError } from './events.errors.ts';
 export { eventById, performanceById, tierById } from './events.loaders.ts';
+export { seedEvents } from './events.seed.ts';
 export { EventsService } from './events.service.ts';
 export { type PerformanceSheet, PerformanceSheets } from './performance-sheets.ts';
 export { PerformancesService } from './performances.service.ts';

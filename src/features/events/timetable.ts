@@ -40,11 +40,11 @@ function performancesWhere(filter: PerformanceFilter): { where: Where; from: str
     .and('p.event_id = ?::uuid', filter.eventId)
     .and('e.category = ?', filter.category)
     .and('e.venue_id = ?::uuid', filter.venueId);
-  // A sale closes at the latest when its performance ends: what began longer ago than any performance lasts need not be looked at.
+  // A sale closes at the latest when its performance ends: what is over, or began longer ago than any performance lasts, need not be looked at.
   if (filter.onSaleOnly)
     where.and(
       `(o.opens_at is null or o.opens_at <= now()) and (o.closes_at is null or o.closes_at > now())
-       and p.starts_at > now() - interval '${PERFORMANCE_DAYS_MAX} days'`,
+       and p.ends_at > now() and p.starts_at > now() - interval '${PERFORMANCE_DAYS_MAX} days'`,
     );
   const ofEvent = filter.category != null || filter.venueId != null ? 'join event e on e.id = p.event_id' : '';
   return { where, from: `performance p ${ofEvent} ${filter.onSaleOnly ? 'join pool o on o.id = p.id' : ''}` };

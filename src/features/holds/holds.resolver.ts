@@ -46,7 +46,10 @@ export class AvailabilityResolver {
   })
   availabilityChanged(
     @Root() availability: Availability,
-    @Arg('ids', () => [ID], { description: 'Ids of lessons, lockers, performances (their numbered seats) or tiers (without numbers), 1 to 100.' }) _ids: string[],
+    @Arg('ids', () => [ID], {
+      description: 'Ids of lessons, lockers, performances (their numbered seats) or tiers (without numbers), 1 to 100.',
+    })
+    _ids: string[],
   ): AvailabilityType {
     return availability;
   }

@@ -14,5 +14,5 @@ export const seatMapsResolvers = (maps: SeatMaps, availabilities: PerformanceAva
 
 export { PerformanceAvailabilities } from './performance-availability.ts';
 export { SEAT_STATES, type SeatMap, type SeatState, type SectionedSeatMap } from './seat-map.ts';
-export { SeatMaps } from './seat-maps.ts';
+export { SeatMaps, type SeatMapsOptions } from './seat-maps.ts';
 export { seatsChangedSource } from './seats-changed.ts';

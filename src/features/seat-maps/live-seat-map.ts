@@ -28,6 +28,8 @@ export class LiveSeatMap {
   private asking: ((version: number) => void)[] = [];
   private readonly stopRinging: () => void;
   private readonly timers: Timers;
+  /** The newest version that was hinted at since the last read began. */
+  private hinted = 0;
   private isWanted = false;
   private isReading = false;
   private hasSeats = true;
@@ -35,8 +37,8 @@ export class LiveSeatMap {
 
   constructor(private readonly options: LiveSeatMapOptions) {
     this.timers = options.timers ?? systemTimers;
-    this.stopRinging = options.ring(({ version }) => version > (this.current?.version ?? 0) && this.want('hint'));
-    if (!this.current) this.want('first');
+    this.want('first');
+    this.stopRinging = options.ring(({ version }) => this.heard(version));
   }
 
   /** Undefined until it has been read, and for what has no map. */
@@ -73,6 +75,16 @@ export class LiveSeatMap {
     for (const answer of this.asking.splice(0)) answer(this.current?.version ?? 0);
   }
 
+  /** A hint while something is read is answered by that read where it turns out to be as new. */
+  private heard(version: number): void {
+    this.hinted = Math.max(this.hinted, version);
+    if (!this.isReading) this.wantHinted();
+  }
+
+  private wantHinted(): void {
+    if (this.hinted > (this.current?.version ?? 0)) this.want('hint');
+  }
+
   private want(cause: Cause): void {
     if (!this.hasSeats || this.isWanted) return;
     this.isWanted = true;
@@ -87,12 +99,14 @@ export class LiveSeatMap {
       const startedAt = performance.now();
       const isRead = await this.readOnce();
       await this.pause(isRead ? INTERVAL_MS - (performance.now() - startedAt) : RETRY_MS);
+      this.wantHinted();
     }
     this.isReading = false;
   }
 
   private async readOnce(): Promise<boolean> {
     const asking = this.asking.splice(0);
+    this.hinted = 0;
     try {
       const read = await this.options.read(this.current);
       if (read === 'NO_SEATS') this.hasSeats = false;

@@ -50,12 +50,15 @@ export class TicketsNotYetOnSaleError extends Refusal {
     super();
   }
   @Price(1)
-  @Field(() => PerformanceType, { nullable: true, description: 'The performance, which says when to come back. Null if it was deleted.' })
+  @Field(() => PerformanceType, {
+    nullable: true,
+    description: 'The performance, whose `onSaleFrom` says when to come back. Null if it was deleted.',
+  })
   performance?: PerformanceType;
   text(locale: Locale) {
     return locale === 'ko'
       ? '아직 예매 시작 전입니다. 예매 시작 시각에 다시 시도해 주세요.'
-      : 'The sale has not opened yet. Come back when it does: the performance says when.';
+      : 'The sale has not opened yet. Come back at `performance.onSaleFrom`.';
   }
 }
 

@@ -3,9 +3,9 @@ import { encode } from 'uqr';
 /** What the standard asks for around a code, in modules. */
 const QUIET_ZONE = 4;
 
-/** A QR code as an SVG of some 8 KB without a size of its own: black runs on white, one path. (uqr's own draws every module by itself, 31 KB.) */
+/** A QR code as an SVG of some 13 KB without a size of its own: black runs on white, one path. (uqr's own draws every module by itself, 35 KB.) */
 export function qrSvg(text: string): string {
-  // A signature looks like chance, so no mask is better than another: trying all eight took 3.6 ms instead of 0.5.
+  // A signature looks like chance, so no mask is better than another, and a decoder read as many of 200 codes with the first: trying all eight took 3.6 ms instead of 0.5.
   const { data, size } = encode(text, { ecc: 'M', border: QUIET_ZONE, maskPattern: 0 });
   const runs = data.flatMap((row, y) =>
     [

@@ -18,7 +18,7 @@ interface Key {
 }
 
 /**
- * Signs and reads the codes of tickets: compact JWS with Ed25519, some 210 characters. The payload is {"t": ticket, "p": performance, "g": generation},
+ * Signs and reads the codes of tickets: compact JWS with Ed25519, some 220 characters. The payload is {"t": ticket, "p": performance, "g": generation},
  * both ids as the 16 bytes of their UUIDs in base64url. Signing the same twice gives the same code, so none is stored. Whoever has the public keys can read a
  * code without us; that a ticket was not used or refunded meanwhile only we know.
  */

@@ -119,7 +119,7 @@ export class TicketType implements Pick<TicketView, 'state' | 'issuedAt'> {
   @Price(5)
   @Field(() => String, {
     nullable: true,
-    description: '`code` as a QR code: an SVG document of some 8 KB, without a size of its own. Null where `code` is.',
+    description: '`code` as a QR code: an SVG document of some 13 KB, without a size of its own. Null where `code` is.',
   })
   qrSvg?: string | null;
 

@@ -79,14 +79,28 @@ test('a thousand hints while it reads and pauses cost one read more, which asks 
   expect(told).toEqual([1, 999]);
 });
 
-test('a hint it has the version of costs nothing', async () => {
+test('a hint of what it has, or is just reading, costs nothing', async () => {
+  const { reads, hint, answer, pass } = aMap();
+  hint(1);
+  await answer();
+  hint(1);
+  await pass();
+
+  hint(1);
+
+  expect(reads).toHaveLength(1);
+});
+
+test('a hint of what is not there costs one read', async () => {
   const { reads, hint, answer, pass } = aMap();
   await answer();
   await pass();
 
-  for (let n = 0; n < 10; n++) hint(1);
+  hint(1_000_000);
+  await answer();
+  await pass();
 
-  expect(reads).toHaveLength(1);
+  expect(reads).toHaveLength(2);
 });
 
 test('a read that failed is tried again half a second later, without another hint', async () => {

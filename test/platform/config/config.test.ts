@@ -267,6 +267,19 @@ describe('the configuration', () => {
     ]);
   });
 
+  test('codes of tickets are signed by the first of up to 10 secrets of 32 bytes, or by what follows from that of access tokens', () => {
+    const [old, fresh] = ['a'.repeat(32), '\uAC00'.repeat(11)];
+
+    expect(read({}).tickets).toEqual({ signingSecrets: undefined });
+    expect(read({ TICKET_SIGNING_SECRETS: old }).tickets).toEqual({ signingSecrets: [old] });
+    expect(read({ TICKET_SIGNING_SECRETS: ` ${fresh} , ${old} ` }).tickets).toEqual({ signingSecrets: [fresh, old] });
+    expect(read({ TICKET_SIGNING_SECRETS: Array(10).fill(old).join(',') }).tickets.signingSecrets).toHaveLength(10);
+    for (const TICKET_SIGNING_SECRETS of ['a'.repeat(31), `${old},`, `,${old}`, `${old},short`, Array(11).fill(old).join(',')])
+      expect(problemsOf({ TICKET_SIGNING_SECRETS })).toEqual([
+        'TICKET_SIGNING_SECRETS is not valid (its value is not shown). Allowed: 1 to 10 of at least 32 bytes, with commas between.',
+      ]);
+  });
+
   test('every secret of a provider is known as one', () => {
     const secrets = describeVariables().filter(({ name }) => /SECRET|_KEY$|TOKEN$/.test(name));
 
@@ -274,6 +287,7 @@ describe('the configuration', () => {
 
     expect(secrets.map(({ name }) => name)).toEqual([
       'ACCESS_TOKEN_SECRET',
+      'TICKET_SIGNING_SECRETS',
       'KAKAOPAY_SECRET_KEY',
       'TOSS_SECRET_KEY',
       'PORTONE_API_SECRET',

@@ -1,0 +1,26 @@
+/** Fields whose callers are a table beside their feature, by the file that has it; `test/api/authorization.test.ts` has all others. */
+export const AUTHORIZED_BESIDE: Record<string, string[]> = {
+  'test/features/events/ownership.test.ts': [
+    'Query.event',
+    'Query.events',
+    'Query.myEvents',
+    'Query.performance',
+    'Query.performances',
+    'Query.node Event',
+    'Query.node Performance',
+    'Query.node Tier',
+    'Mutation.createEvent',
+    'Mutation.updateEvent',
+    'Mutation.deleteEvent',
+    'Mutation.createPerformance',
+    'Mutation.updatePerformance',
+    'Mutation.deletePerformance',
+    'Mutation.closePerformanceSale',
+    'Mutation.releaseHouseSeats',
+    'Mutation.blockSeats',
+    'Mutation.updateTier',
+    'Mutation.changeTierCapacity',
+    'Mutation.addDoorStaff',
+    'Mutation.removeDoorStaff',
+  ],
+};

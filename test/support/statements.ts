@@ -1,0 +1,33 @@
+import type { TestApp } from './app.ts';
+
+/** What this process sends to the database while it runs, without the sweeper's. */
+export interface Statements {
+  /** Those that `work` needs once connections are open, documents parsed and caches warm: of its second run. */
+  of(work: () => Promise<unknown>): Promise<string[]>;
+  stop(): void;
+}
+
+export async function countStatements({ app }: TestApp): Promise<Statements> {
+  // Every statement of this process goes through this method, whoever asked for it.
+  const client = await app.database.pool.connect();
+  const prototype = Object.getPrototypeOf(client);
+  client.release();
+  const { query } = prototype;
+  let statements: string[] = [];
+  prototype.query = function counted(this: unknown, ...args: unknown[]) {
+    const [config] = args as [string | { text: string }];
+    statements.push(typeof config === 'string' ? config : config.text);
+    return query.apply(this, args);
+  };
+  return {
+    async of(work) {
+      await work();
+      statements = [];
+      await work();
+      return statements.filter((text) => !text.includes('expire_holds'));
+    },
+    stop: () => {
+      prototype.query = query;
+    },
+  };
+}
