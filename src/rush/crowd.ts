@@ -108,7 +108,7 @@ export class LocalCrowd implements Crowd {
     const winners = scene.enrolments.granted;
     if (Math.floor(winners * this.plan.pay) <= Math.floor((winners - 1) * this.plan.pay)) return;
     const paid = await this.player.pay(holdId, accessToken, scene.payments, scene);
-    if (paid) scene.lastPaidAt = paid.paidAt;
+    if (paid.paidAt !== null) scene.lastPaidAt = paid.paidAt;
     this.progress.paid = scene.payments.granted;
   }
 }

@@ -91,11 +91,12 @@ Usage: npm run rush -- [options]          places in a lesson
   --processes N          processes that play the members, 1 to 16; default 1
   --settle SECONDS       watchers and audit get to tell the truth after the last answer, 1 to 600; default 15
 
-Of seats, in place of --preset, --members, --places, --lockers, --policy and --processes:
+Of seats, in place of --preset, --members, --watchers, --places, --lockers, --policy and --processes:
 
   --house NAME           black-box (120 seats), hall (1,200) or arena (5,000); default the hall, then the arena
   --members N            members who want seats, 1 to 200,000; default ten for every seat of the arena, three otherwise
   --at-once N            of them look at the map or wait for an answer at the same moment, 1 to 100,000; default ${AT_ONCE}
+  --watchers N           browsers with a map that is live, at least 1: members pick from what the first one shows; default ${WATCHERS}
   --abandon SHARE        of the winners give their seats up again, 0 to 1; default 0.15
 
 Of both:
@@ -160,7 +161,7 @@ function seatsCommand(argv: readonly string[], environment: Readonly<Record<stri
     options: {
       ...commonOf(values, environment),
       houses,
-      watchers: wholeNumber('watchers', values.watchers, WATCHERS, 0, 100_000),
+      watchers: wholeNumber('watchers', values.watchers, WATCHERS, 1, 100_000),
       connections: wholeNumber('connections', values.connections, Math.min(most, CONNECTIONS), 1, 10_000),
       atOnce: wholeNumber('at-once', values['at-once'], AT_ONCE, 1, 100_000),
       pay,

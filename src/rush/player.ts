@@ -46,20 +46,18 @@ export class Player {
     }
   }
 
-  /** Pays for a hold and counts how that ended. Answers when it was known, or undefined where payment never began. Who won pays behind those who clicked before: the connections are shared. */
-  async pay(
-    holdId: string,
-    accessToken: string,
-    payments: Counter,
-    mishaps: Mishaps,
-  ): Promise<{ paidAt: number; state: string } | undefined> {
+  /**
+   * Pays for a hold and counts how that ended: the state of the payment, `PENDING` or `UNKNOWN` where nobody knows, `REFUSED` where it never began. Who won pays
+   * behind those who clicked before: the connections are shared.
+   */
+  async pay(holdId: string, accessToken: string, payments: Counter, mishaps: Mishaps): Promise<{ paidAt: number | null; state: string }> {
     const decidedAt = performance.now();
     const { provider } = this;
     const answer = await this.answerTo(prepared(PAY, accessToken, { input: { holdId, provider, idempotencyKey: randomUUID() } }), mishaps);
     const reading = answer && this.payReader.read(answer);
     if (!answer || !reading || !('granted' in reading)) {
       payments.count(reading, answer ?? NEVER, decidedAt);
-      return undefined;
+      return { paidAt: null, state: reading && 'refused' in reading ? 'REFUSED' : 'UNKNOWN' };
     }
     const { id, checkout } = reading.granted.payment;
     if (checkout) {

@@ -76,17 +76,17 @@ export class AnswerReader<Success extends { __typename: string }> {
 /** Refusals may name what they are about. */
 const DISTINCT_MAX = 100;
 
-/** What an answer says. */
-export function readingOf<Success extends { __typename: string }>(status: number, body: string): Reading<Success> {
+/** What an answer says. A list has nothing to refuse: it is a success. */
+export function readingOf<Success>(status: number, body: string): Reading<Success> {
   const parsed = parse(body);
   const result = Object.values(parsed?.data ?? {})[0];
-  if (result?.__typename.endsWith('Success')) return { granted: result as unknown as Success };
+  if (Array.isArray(result) || result?.__typename.endsWith('Success')) return { granted: result as Success };
   if (result?.code) return { refused: result.code };
   return { error: parsed?.errors?.[0]?.extensions?.code ?? `HTTP ${status}` };
 }
 
 interface Body {
-  data?: Record<string, { __typename: string; code?: string } | null> | null;
+  data?: Record<string, { __typename: string; code?: string } | unknown[] | null> | null;
   errors?: { extensions?: { code?: string } }[];
 }
 

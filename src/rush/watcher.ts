@@ -84,11 +84,11 @@ export function reasonOf(error: unknown): string {
 }
 
 /** For the person at the terminal: what to do about it. */
-export const refusedWatcher = (reason: string) =>
+export const refusedWatcher = (reason: string, otherwise = 'Look at its log, or rehearse without watchers: --watchers 0.') =>
   new SetupError(
     `The server does not take a watcher's WebSocket (${reason}). ${
       reason.includes('Too many connections')
         ? 'Start it with SOCKETS_PER_ADDRESS_MAX (and SOCKETS_MAX) above the number of watchers, or ask for fewer with --watchers.'
-        : 'Look at its log, or rehearse without watchers: --watchers 0.'
+        : otherwise
     }`,
   );

@@ -1,6 +1,6 @@
-/** What a seat is on the map. The position is the code of two bits. */
-export const SEAT_STATES = ['AVAILABLE', 'HELD', 'SOLD', 'BLOCKED'] as const;
+/** What a seat is on the map, in two bits. */
 export const AVAILABLE = 0;
+export const HELD = 1;
 export const SOLD = 2;
 export const BLOCKED = 3;
 

@@ -34,6 +34,7 @@ export class MapWatcher {
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       const subscribe = () => {
+        if (this.isStopped) return;
         const variables = { performanceId: this.performanceId, after: this.view.messages > 0 ? this.view.version : null };
         this.client.subscribe<{ seatsChanged: MapMessage }>(
           { query: print(RushSeatsDocument), variables },
@@ -48,7 +49,7 @@ export class MapWatcher {
               if (this.view.messages > 0) setTimeout(subscribe, AGAIN_MS);
               else {
                 this.failure = reasonOf(error);
-                reject(refusedWatcher(this.failure));
+                reject(refusedWatcher(this.failure, 'Look at its log.'));
               }
             },
             complete: () => {

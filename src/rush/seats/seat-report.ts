@@ -1,9 +1,9 @@
 import type { Audit, Invariant } from '../invariants.ts';
 import { type Answers, answersOf, counts, decimal, latency, ms, number, row } from '../report.ts';
 import type { ServerWork } from '../server-metrics.ts';
-import { total } from '../tally.ts';
+import { type Latency, latencyOf, total } from '../tally.ts';
 import { type House, orphansOf } from './house.ts';
-import { AVAILABLE, BLOCKED, SOLD } from './map-view.ts';
+import { AVAILABLE, HELD, SOLD } from './map-view.ts';
 import type { MapWatcher } from './map-watcher.ts';
 import type { SeatCrowdResult } from './seat-crowd.ts';
 import type { MapState } from './seat-stage.ts';
@@ -13,15 +13,25 @@ export interface HouseReport {
   ok: boolean;
   house: { name: string; seats: number; performanceId: string };
   members: number;
+  /** Attempts to hold seats; latencies from the click on them. */
   holds: Answers;
+  /** Questions for the best seats. */
+  searches: Answers;
   payments: Answers;
+  cancellations: Answers;
+  /** Milliseconds from the moment a member came to look until they had seats; of the winners. */
+  toSeatsMs: Latency;
   ends: SeatCrowdResult['ends'];
   alternatives: SeatCrowdResult['alternatives'];
-  seats: SeatCrowdResult['seats'] & { free: number; orphans: number };
+  /** What members were told. */
+  seats: SeatCrowdResult['seats'];
+  /** What the map shows at the end. `freeForFew`: of the free ones, those for wheelchairs and their companions, which no member wanted. */
+  map: { version: number; at: string; sold: number; held: number; free: number; freeForFew: number; orphans: number };
   transportFailures: number;
   sentAgain: number;
+  /** Until the last member had ended. */
   tookMs: number;
-  lastGrantedMs: number | null;
+  lastGivenMs: number | null;
   server: ServerWork | null;
   serverProblem: string | null;
   watchers: { count: number; messages: number; reconnects: number };
@@ -29,35 +39,49 @@ export interface HouseReport {
   invariants: Invariant[];
 }
 
+/** Everything that is judged. */
 export interface HouseFacts {
   house: House;
-  performanceId: string;
-  members: number;
   result: SeatCrowdResult;
+  /** After the last answer. */
   map: MapState;
-  watchers: readonly MapWatcher[];
+  watchers: readonly Pick<MapWatcher, 'view' | 'reconnects' | 'failure'>[];
+  /** Null when there was none from after `map`. */
   audit: Audit | null;
-  server: ServerWork | null;
-  serverProblem: string | null;
 }
 
-export function houseReportOf(facts: HouseFacts): HouseReport {
-  const { house, performanceId, members, result, map, watchers, audit, server, serverProblem } = facts;
-  const tookMs = result.lastAnswerAt - result.startedAt;
-  const invariants = judgedSeats(facts);
+export function houseReportOf(
+  facts: HouseFacts,
+  { performanceId, members, server, serverProblem }: Pick<HouseReport, 'members' | 'server' | 'serverProblem'> & { performanceId: string },
+): HouseReport {
+  const { house, result, map, watchers, audit } = facts;
+  const { tookMs, lastGivenMs, lastAnswerMs, ends, alternatives, seats, transportFailures, sentAgain } = result;
+  const invariants = judgeSeats(facts);
   return {
     ok: invariants.every(({ kept }) => kept),
     house: { name: house.name, seats: house.forSale, performanceId },
     members,
-    holds: answersOf(result.holds, tookMs),
+    holds: answersOf(result.holds, lastAnswerMs),
+    searches: answersOf(result.searches, null),
     payments: answersOf(result.payments, null),
-    ends: result.ends,
-    alternatives: result.alternatives,
-    seats: { ...result.seats, free: countOf(map.states, AVAILABLE), orphans: orphansOf(house, map.states) },
-    transportFailures: result.transportFailures,
-    sentAgain: result.sentAgain,
+    cancellations: answersOf(result.cancellations, null),
+    toSeatsMs: latencyOf(result.toSeats),
+    ends,
+    alternatives,
+    seats,
+    map: {
+      version: map.version,
+      at: map.at,
+      sold: countOf(map.states, SOLD),
+      held: countOf(map.states, HELD),
+      free: countOf(map.states, AVAILABLE),
+      freeForFew: map.states.reduce((count, state, seat) => count + Number(state === AVAILABLE && !house.isForAll[seat]), 0),
+      orphans: orphansOf(house, map.states),
+    },
+    transportFailures,
+    sentAgain,
     tookMs,
-    lastGrantedMs: result.lastGrantedAt === null ? null : result.lastGrantedAt - result.startedAt,
+    lastGivenMs,
     server,
     serverProblem,
     watchers: {
@@ -73,21 +97,24 @@ export function houseReportOf(facts: HouseFacts): HouseReport {
 const countOf = (states: Uint8Array, state: number) => states.reduce((count, one) => count + Number(one === state), 0);
 
 /** Whether a watcher's map is that of the query. */
-export const knowsMap = ({ view, failure }: MapWatcher, map: MapState): boolean =>
+export const knowsMap = ({ view, failure }: Pick<MapWatcher, 'view' | 'failure'>, map: MapState): boolean =>
   failure === null && view.version === map.version && Buffer.from(view.states).equals(Buffer.from(map.states));
 
-function judgedSeats({ house, result, map, watchers, audit }: HouseFacts): Invariant[] {
-  const { holds, payments, seats, ends } = result;
-  const unanswered = holds.unanswered + payments.unanswered;
-  const errors = total(holds.errors) + total(payments.errors);
+export function judgeSeats(facts: HouseFacts): Invariant[] {
+  const { house, result, map, audit } = facts;
+  const { seats, firstExpiresAt } = result;
+  const tallies = [result.holds, result.searches, result.payments, result.cancellations];
+  const unanswered = tallies.reduce((sum, tally) => sum + tally.unanswered, 0);
+  const errors = tallies.reduce((sum, tally) => sum + total(tally.errors), 0);
   const sold = countOf(map.states, SOLD);
-  const taken = map.states.length - countOf(map.states, AVAILABLE) - countOf(map.states, BLOCKED);
-  const told = seats.held - seats.givenUp;
+  const taken = sold + countOf(map.states, HELD);
+  const told = seats.given - seats.givenUp;
+  const unsure = seats.unsure > 0 ? `, ${seats.unsure} unknown` : '';
   const broken = audit?.checks.filter(({ violations }) => violations > 0) ?? [];
   const judged: Invariant[] = [
     {
       name: 'everybody-answered',
-      promise: 'Every member got seats or a typed refusal.',
+      promise: 'Whatever a member asked for was done or refused by name.',
       kept: unanswered === 0 && errors === 0,
       found: `${unanswered} without an answer, ${errors} with an error`,
     },
@@ -95,23 +122,23 @@ function judgedSeats({ house, result, map, watchers, audit }: HouseFacts): Invar
       name: 'no-seat-given-twice',
       promise: 'No seat was given to a member while another one had it, by what both were told.',
       kept: result.givenTwice === 0,
-      found: `${result.givenTwice} given twice, of ${seats.held} given`,
+      found: `${result.givenTwice} given twice, of ${seats.given} given`,
     },
     {
       name: 'sold-equals-paid',
-      promise: 'The map shows as sold exactly the seats that members were told are paid.',
-      kept: sold === seats.paid || (unanswered > 0 && sold >= seats.paid),
-      found: `${sold} sold, ${seats.paid} paid`,
+      promise: 'The map shows as sold exactly as many seats as members were told are paid.',
+      kept: sold >= seats.paid && sold <= seats.paid + seats.unsure,
+      found: `${sold} sold, ${seats.paid} paid${unsure}`,
     },
     {
       name: 'nothing-oversold',
-      promise: 'No more seats are taken than there are, recounted from the rows.',
+      promise: 'No pool has more sold and held than it has seats, recounted from the rows.',
       kept: audit?.oversold === 0 && taken <= house.forSale,
       found: audit ? `${taken} of ${house.forSale} taken, ${audit.oversold} oversold` : 'no audit from after the rush',
     },
     {
       name: 'audit-kept',
-      promise: 'Every check of the audit holds: no unit held twice, counters equal to the rows.',
+      promise: 'Every check of the audit holds: no seat held twice, counters equal to the rows.',
       kept: audit?.ok === true && broken.length === 0,
       found: audit
         ? `${audit.checks.length - broken.length} of ${audit.checks.length} hold${broken.map(({ name, violations }) => `; ${name}: ${violations}`).join('')}`
@@ -119,62 +146,73 @@ function judgedSeats({ house, result, map, watchers, audit }: HouseFacts): Invar
     },
   ];
   // A hold that ran out frees its seats: from the first deadline on the map may rightly show fewer.
-  if (!result.firstExpiresAt || Date.parse(map.at) < Date.parse(result.firstExpiresAt))
+  if (!firstExpiresAt || Date.parse(map.at) < Date.parse(firstExpiresAt))
     judged.push({
       name: 'map-equals-answers',
-      promise: 'The map shows as taken exactly the seats that members were told they have.',
-      kept: taken === told || (unanswered + errors > 0 && taken >= told) || ends.refused > 0,
-      found: `${taken} taken, ${told} told`,
+      promise: 'The map shows as taken exactly as many seats as members were told they have.',
+      kept: Math.abs(taken - told) <= seats.unsure,
+      found: `${taken} taken, ${told} told${unsure}`,
     });
-  if (watchers.length > 0) {
-    const right = watchers.filter((watcher) => knowsMap(watcher, map)).length;
-    const gaps = watchers.reduce((sum, { view }) => sum + view.gaps + view.versionsDown, 0);
-    const failure = watchers.find((one) => one.failure)?.failure;
-    judged.push(
-      {
-        name: 'watchers-know-the-truth',
-        promise: "Every watcher's map equals the query's, seat by seat and in its version.",
-        kept: right === watchers.length,
-        found: `${right} of ${watchers.length}${failure ? `; one stopped: ${failure}` : ''}`,
-      },
-      {
-        name: 'no-gap-in-the-versions',
-        promise: 'No watcher got changes since a version it did not know, or an older one after a newer one.',
-        kept: gaps === 0,
-        found: `${gaps} times`,
-      },
-    );
-  }
-  return judged;
+  return [...judged, ...watchersJudged(facts)];
+}
+
+function watchersJudged({ watchers, map }: HouseFacts): Invariant[] {
+  const right = watchers.filter((watcher) => knowsMap(watcher, map)).length;
+  const failure = watchers.find((one) => one.failure)?.failure;
+  const gaps = watchers.reduce((sum, { view }) => sum + view.gaps, 0);
+  const versionsDown = watchers.reduce((sum, { view }) => sum + view.versionsDown, 0);
+  return [
+    {
+      name: 'watchers-know-the-truth',
+      promise: "Every watcher's map equals the query's, seat by seat and in its version.",
+      kept: right === watchers.length,
+      found: `${right} of ${watchers.length}${failure ? `; one stopped: ${failure}` : ''}`,
+    },
+    {
+      name: 'no-gap-in-the-versions',
+      promise: 'No watcher was told of changes since a version it had not come to, or of an older version after a newer one.',
+      kept: gaps + versionsDown === 0,
+      found: `${gaps} gaps, ${versionsDown} times down`,
+    },
+  ];
 }
 
 /** The report for a person. */
 export function houseTextOf(report: HouseReport): string {
-  const { holds, ends, seats, alternatives, server, audit } = report;
+  const { holds, searches, payments, ends, seats, map, alternatives, server, audit, watchers } = report;
   const lines = [
     `${report.house.name}: ${number(report.members)} members for ${number(report.house.seats)} seats`,
     '',
     row('Attempts', [`${number(holds.granted)} got seats`, counts(holds.refused), counts(holds.errors)].filter(Boolean).join(', ')),
     row(
-      'Members',
-      `${number(ends.paid)} paid, ${number(ends.holding)} hold seats, ${number(ends.gaveUp)} gave up, ${number(ends.foundNothing)} found nothing free, ` +
-        `${number(ends.lostPatience)} lost patience, ${number(ends.refused)} refused otherwise`,
-    ),
-    row(
       'Alternatives',
-      `offered to ${number(alternatives.offered)} losers of a race, tried ${number(alternatives.tried)} times, got ${number(alternatives.got)} times`,
+      `offered after ${number(alternatives.offered)} lost races, tried ${number(alternatives.tried)} times, got ${number(alternatives.got)} times`,
     ),
     row(
-      'Seats',
-      `${number(seats.paid)} sold, ${number(seats.held - seats.paid - seats.givenUp)} held, ${number(seats.givenUp)} given up, ${number(seats.free)} free at the end, ` +
-        `${number(seats.orphans)} orphans among them`,
+      'Members',
+      `${number(ends.paid)} paid, ${number(ends.unpaid)} got seats and did not pay, ${number(ends.gaveUp)} gave theirs up, ${number(ends.foundNothing)} found nothing free, ` +
+        `${number(ends.lostPatience)} lost patience, ${number(ends.refused)} were refused otherwise, ${number(ends.failed)} failed`,
+    ),
+    row('Seats', `${number(seats.given)} given, of them ${number(seats.paid)} paid and ${number(seats.givenUp)} given up again`),
+    row(
+      'The map',
+      `${number(map.sold)} sold, ${number(map.held)} held, ${number(map.free)} free (${number(map.freeForFew)} for wheelchairs and companions), ` +
+        `${number(map.orphans)} orphans among them, version ${number(map.version)}`,
     ),
     row(
-      'All over',
-      `after ${ms(report.tookMs)}, ${number(Math.round(holds.perSecond ?? 0))} attempts a second; last seat given after ${ms(report.lastGrantedMs)}`,
+      'On the way',
+      `${number(holds.unanswered + searches.unanswered + payments.unanswered + report.cancellations.unanswered)} without an answer, ` +
+        `${number(report.transportFailures)} lost, ${number(report.sentAgain)} sent again`,
     ),
-    row('On the wire', latency(holds.onTheWireMs)),
+    row('Last seat', `given after ${ms(report.lastGivenMs)}`),
+    row('Last attempt', `answered after ${ms(holds.lastAnswerMs)}, ${number(Math.round(holds.perSecond ?? 0))} a second`),
+    row('All over', `after ${ms(report.tookMs)}`),
+    row('To seats', `${latency(report.toSeatsMs)}, from coming to look, of those who got some`),
+    row('From click', latency(holds.fromClickMs)),
+    row('  on the wire', latency(holds.onTheWireMs)),
+    row('Searches', `${number(searches.granted)}, on the wire ${latency(searches.onTheWireMs)}`),
   ];
+  if (payments.granted > 0) lines.push(row('Paid', `${number(payments.granted)} times, on the wire ${latency(payments.onTheWireMs)}`));
   if (server)
     lines.push(
       row('Transactions', counts(server.transactions) || '0'),
@@ -183,14 +221,11 @@ export function houseTextOf(report: HouseReport): string {
     );
   else lines.push(row('Server', report.serverProblem ?? 'not read'));
   lines.push(
-    row(
-      'Watchers',
-      `${number(report.watchers.count)} with ${number(report.watchers.messages)} messages, ${number(report.watchers.reconnects)} reconnects`,
-    ),
+    row('Watchers', `${number(watchers.count)} with ${number(watchers.messages)} messages, ${number(watchers.reconnects)} reconnects`),
     row('Audit', audit ? `oversold ${audit.oversold}, counted ${audit.at}` : 'none from after the rush'),
     '',
   );
   for (const { kept, promise, found } of report.invariants) lines.push(`  ${kept ? 'kept  ' : 'BROKEN'}  ${promise} (${found})`);
-  lines.push('', report.ok ? 'Every invariant was kept.' : 'An invariant was broken.', '');
+  lines.push('', report.ok ? 'Every invariant was kept.' : 'An invariant was broken.');
   return `${lines.join('\n')}\n`;
 }

@@ -15,7 +15,7 @@ import { type MapState, SeatStage } from './seat-stage.ts';
 /** Everything a rehearsal of seats found; what `--json` prints. */
 export interface SeatsReport {
   ok: boolean;
-  rush: { url: string; server: 'own' | 'given' } & Pick<SeatsOptions, 'watchers' | 'connections' | 'pay' | 'abandon'>;
+  rush: { url: string; server: 'own' | 'given' } & Pick<SeatsOptions, 'watchers' | 'connections' | 'atOnce' | 'pay' | 'abandon'>;
   houses: HouseReport[];
 }
 
@@ -36,15 +36,13 @@ export async function holdSeatsRush(options: SeatsOptions, { environment, bar, s
   await step(administrator.signIn());
   ending.defer(() => administrator.signOut().catch(() => undefined));
 
+  const scene: Scene = { options, origin, isGiven: given !== null, api, administrator, bar, step };
   const houses: HouseReport[] = [];
-  for (const { house, members } of options.houses) {
-    const report = step(sellOut(shippedPlanFile(house), members, { options, origin, api, administrator, bar, isGiven: given !== null }));
-    houses.push(await report);
-  }
-  const { watchers, connections, pay, abandon } = options;
+  for (const { house, members } of options.houses) houses.push(await sellOut(shippedPlanFile(house), members, scene));
+  const { watchers, connections, atOnce, pay, abandon } = options;
   return {
     ok: houses.every(({ ok }) => ok),
-    rush: { url: origin, server: given === null ? 'own' : 'given', watchers, connections, pay, abandon },
+    rush: { url: origin, server: given === null ? 'own' : 'given', watchers, connections, atOnce, pay, abandon },
     houses,
   };
 }
@@ -52,65 +50,64 @@ export async function holdSeatsRush(options: SeatsOptions, { environment, bar, s
 interface Scene extends Pick<Surroundings, 'bar'> {
   options: SeatsOptions;
   origin: string;
+  isGiven: boolean;
   api: Api;
   administrator: Administrator;
-  isGiven: boolean;
+  step: ReturnType<typeof interruptible>;
 }
 
-async function sellOut(
-  plan: PlanFile,
-  members: number,
-  { options, origin, api, administrator, bar, isGiven }: Scene,
-): Promise<HouseReport> {
+async function sellOut(plan: PlanFile, members: number, scene: Scene): Promise<HouseReport> {
+  const { options, origin, isGiven, api, administrator, bar, step } = scene;
   await using ending = new AsyncDisposableStack();
   const house = houseOf(plan);
   const stage = new SeatStage(api, administrator);
-  ending.defer(() =>
-    stage.close().catch((error: Error) => void (isGiven && bar.say(`The sale of the rehearsal was not closed: ${error.message}`))),
-  );
+  ending.defer(async () => {
+    try {
+      await stage.close();
+    } catch (error) {
+      // A server of ours got the same Ctrl+C, and its data go with it.
+      if (isGiven) bar.say(`The sale of the rehearsal was not closed: ${(error as Error).message}`);
+    }
+  });
   let made = 0;
   const making = administrator.makeMembers(members, (count) => {
     made = count;
   });
-  const accessTokens = await bar.during('Members', making, () => ({ done: made, total: members }));
-  const performanceId = await stage.makePerformance(plan);
+  const accessTokens = await bar.during('Members', step(making), () => ({ done: made, total: members }));
+  const performanceId = await step(stage.makePerformance(plan));
   const { connections, atOnce, pay, abandon } = options;
-  const provider = pay > 0 ? await administrator.provider() : '';
-  const crowd = ending.adopt(
-    new SeatCrowd({ origin, performanceId, house, accessTokens, connections, atOnce, pay, abandon, provider }),
-    (one) => one.close(),
-  );
-  await crowd.prepare();
-  // Somebody must see the map for the members to pick from.
-  const watchers = Array.from({ length: Math.max(1, options.watchers) }, () => new MapWatcher(origin, performanceId));
+  const provider = pay > 0 ? await step(administrator.provider()) : '';
+  const cast = { origin, performanceId, house, accessTokens, connections, atOnce, pay, abandon, provider };
+  const crowd = ending.adopt(new SeatCrowd(cast), (one) => one.close());
+  await step(crowd.prepare());
+  const watchers = Array.from({ length: options.watchers }, () => new MapWatcher(origin, performanceId));
   ending.defer(async () => void (await Promise.all(watchers.map((watcher) => watcher.stop()))));
   for (let first = 0; first < watchers.length; first += HANDSHAKES)
-    await Promise.all(watchers.slice(first, first + HANDSHAKES).map((watcher) => watcher.start()));
+    await step(Promise.all(watchers.slice(first, first + HANDSHAKES).map((watcher) => watcher.start())));
 
-  const before = await api.metrics(options.metricsToken);
-  const result = await bar.during(house.name, crowd.rush((watchers[0] as MapWatcher).view), () => ({
+  const before = await step(api.metrics(options.metricsToken));
+  const [seen] = watchers as [MapWatcher];
+  const result = await bar.during(house.name, step(crowd.rush(seen.view)), () => ({
     done: crowd.progress.done,
     total: members,
     note: `${crowd.progress.seats.toLocaleString('en')} seats taken, ${crowd.progress.paid.toLocaleString('en')} paid`,
   }));
   try {
-    const after = await asked(() => api.metrics(options.metricsToken), performance.now() + options.settleSeconds * 1_000);
-    const map = await settle(stage, watchers, result, options.settleSeconds);
-    const audit = await auditAfter(administrator, map.at, options.settleSeconds);
-    return houseReportOf({
-      house,
-      performanceId,
-      members,
-      result,
-      map,
-      watchers,
-      audit,
-      server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
-      serverProblem: 'problem' in after ? after.problem : null,
-    });
+    const after = await step(asked(() => api.metrics(options.metricsToken), performance.now() + options.settleSeconds * 1000));
+    const map = await step(settle(stage, watchers, result, options.settleSeconds));
+    const audit = await step(auditAfter(administrator, map.at, options.settleSeconds));
+    return houseReportOf(
+      { house, result, map, watchers, audit },
+      {
+        performanceId,
+        members,
+        server: 'text' in before && 'text' in after ? workBetween(seriesOf(before.text), seriesOf(after.text)) : null,
+        serverProblem: 'problem' in after ? after.problem : null,
+      },
+    );
   } catch (error) {
     if (!(error instanceof SetupError || error instanceof ApiError)) throw error;
-    throw new UnjudgedError(`${result.seats.held} seats were given, but the server cannot be asked what came of it: ${error.message}`, {
+    throw new UnjudgedError(`${result.seats.given} seats were given, but the server cannot be asked what came of it: ${error.message}`, {
       cause: error,
     });
   }
@@ -118,7 +115,7 @@ async function sellOut(
 
 /** Waits until the query and every watcher say the same, and what was paid is sold; past the deadline, what they said last. */
 async function settle(stage: SeatStage, watchers: readonly MapWatcher[], { seats }: SeatCrowdResult, seconds: number): Promise<MapState> {
-  const deadline = performance.now() + seconds * 1_000;
+  const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const map = await asked(() => stage.map(), deadline);
     const sold = map.states.reduce((count, state) => count + Number(state === SOLD), 0);
