@@ -472,10 +472,10 @@ describe('who may do what', () => {
     expect(nodes.map(({ name }: { name: string }) => `Query.node ${name}`).filter((field: string) => !covered.has(field))).toEqual([]);
     expect(names('Subscription', subscriptionType)).toEqual([
       'Subscription.availabilityChanged',
-      'Subscription.seatsChanged',
-      'Subscription.seatWatchChanged',
       'Subscription.bookingChanged',
       'Subscription.checkInsChanged',
+      'Subscription.seatsChanged',
+      'Subscription.seatWatchChanged',
     ]);
   });
 
