@@ -121,12 +121,12 @@ begin
           when t.id is null then 'FORGED'
           when t.performance_id <> p_performance then 'WRONG_PERFORMANCE'
           when t.generation <> i.generation then 'REPLACED'
-          when h.state <> 'CONFIRMED' then 'REFUNDED'
+          when z.state = 'REFUNDED' then 'REFUNDED'
           else 'GOOD' end as verdict
       from unnest(v_ids, v_tickets, v_generations, v_times) with ordinality as i(id, ticket, generation, at, n)
       left join scan s on s.performance_id = p_performance and s.client_id = i.id
       left join ticket t on t.id = i.ticket
-      left join hold h on h.id = t.hold_id) looked
+      left join ticket_state z on z.id = t.id) looked
     ) judged;
 
   if p_is_offline then

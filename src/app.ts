@@ -41,7 +41,7 @@ import {
   tierById,
 } from './features/events/index.ts';
 import type { Feature } from './features/feature.ts';
-import { AuditService, auditTask, holdById, holdsResolvers, type Product, poolIdsOf } from './features/holds/index.ts';
+import { AuditService, auditTask, holdById, holdsResolvers, poolIdsOf } from './features/holds/index.ts';
 import { features, rehearsalFeatures } from './features/index.ts';
 import {
   instructorById,
@@ -127,8 +127,6 @@ export interface AppOptions {
     /** What else becomes true with a confirmed booking. */
     followUps?: FollowUp[];
     tasks?: Task[];
-    /** More things to book. */
-    products?: Product[];
   };
 }
 
@@ -259,7 +257,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
       database,
       inventory,
       providers,
-      products: [lessonProduct(database), { ...ticketsProduct(seatsParts), mayCancel: mayCancelTickets }, ...(extra?.products ?? [])],
+      products: [lessonProduct(database), { ...ticketsProduct(seatsParts), mayCancel: mayCancelTickets }],
       followUps: [issueLater, ...(extra?.followUps ?? [])],
       live: liveBookings,
       publicUrl: () => config.publicUrl ?? servesAt,

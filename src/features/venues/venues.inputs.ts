@@ -86,7 +86,7 @@ export class ImportSeatPlanInput {
 
   @Field(() => String, {
     description:
-      'The file, at most 10,000 characters: some 200 seats. Send a larger one, up to 4 MiB, as the body of `POST /venues/<venueId>/seat-plans?name=<name>` ' +
+      'The file, at most 20,000 characters: some 400 seats. Send a larger one, up to 4 MiB, as the body of `POST /venues/<venueId>/seat-plans?name=<name>` ' +
       'with your access token, an `Idempotency-Key` header, and the content type `text/csv` or `application/json`; the rules are the same.',
   })
   content!: string;

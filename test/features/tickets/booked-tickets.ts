@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Product } from '../../../src/features/holds/index.ts';
-import { mayCancelTickets } from '../../../src/features/tickets/index.ts';
 import type { ClaimItem } from '../../../src/inventory/claim.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
@@ -13,22 +11,9 @@ import { eventually } from '../../support/wait.ts';
 
 export type TestTicket = RootOf<'TestTicket'>;
 
-/** Seats and places as they are booked: with the terms of one show for all of them, and the tickets' own word on who may cancel. */
-const ticketsProduct: Product = {
-  kind: 'performance',
-  termsOf: async () => ({
-    title: 'The Last Seat',
-    startsAt: new Date(Date.now() + 30 * 86_400_000),
-    cancellation: [{ hoursBefore: 0, percent: 100 }],
-    organizerId: null,
-  }),
-  equalsOf: async () => [],
-  mayCancel: mayCancelTickets,
-};
-
 /** A server that sells tickets. It issues them too unless its role says otherwise. */
 export const ticketing = (options: TestAppOptions = {}): Promise<TestApp> =>
-  testApp({ role: 'all', ...options, extra: { features: [], resolvers: () => [], products: [ticketsProduct] } });
+  testApp({ role: 'all', ...options });
 
 export interface Wanted {
   /** Numbers of seats. */
@@ -101,9 +86,13 @@ export async function booked(app: TestApp, show: Show, wanted: Wanted = {}): Pro
 
 /** What letting somebody in leaves behind. */
 export const letIn = (stage: TestStage, ticketId: string) =>
-  stage.query("update ticket set used_at = clock_timestamp(), used_gate = 'A', used_by = owner_id where id = $1 and used_at is null", [
-    uuidIn(ticketId),
-  ]);
+  stage.query(
+    `with used as (
+       update ticket set used_at = clock_timestamp(), used_gate = 'A', used_by = owner_id where id = $1 and used_at is null returning *)
+     insert into scan (performance_id, ticket_id, result, gate, scanned_at, staff_id)
+     select performance_id, id, 'VALID', used_gate, used_at, used_by from used`,
+    [uuidIn(ticketId)],
+  );
 
 /** Offers a ticket as its owner does, and answers the token. */
 export async function offer(member: TestMember, ticketId: string, idempotencyKey: string = randomUUID()): Promise<string> {

@@ -337,13 +337,13 @@ describe('a seat plan', () => {
     expect([empty.status, empty.json.error?.code]).toEqual([422, 'VENUE_INPUT']);
   });
 
-  test('with more than 10,000 characters is bad input to GraphQL, which says where', async () => {
-    const input = { venueId, format: 'JSON', content: ' '.repeat(10_001), idempotencyKey: randomUUID() };
+  test('with more than 20,000 characters is bad input to GraphQL, which says where', async () => {
+    const input = { venueId, format: 'JSON', content: ' '.repeat(20_001), idempotencyKey: randomUUID() };
 
     const { errors } = await owner.client.send('TestImportSeatPlan', { input });
 
     expect(errors).toMatchObject([
-      { message: 'variables.input.content is longer than 10000 characters.', extensions: { code: 'BAD_USER_INPUT' } },
+      { message: 'variables.input.content is longer than 20000 characters.', extensions: { code: 'BAD_USER_INPUT' } },
     ]);
   });
 
