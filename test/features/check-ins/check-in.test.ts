@@ -5,7 +5,7 @@ import { TicketCodes } from '../../../src/features/tickets/index.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { aDoor, type Door, entryOf, issue, issueOne, logOf, refund } from './doors.ts';
+import { aDoor, type Door, entryOf, handOn, issue, issueOne, logOf, refund } from './doors.ts';
 
 failOnLeaks();
 
@@ -93,7 +93,7 @@ describe('a scan at a door', () => {
     const refunded = await ticket();
     await refund(app, refunded.holdId);
     const handedOn = await ticket();
-    await app.query('update ticket set generation = 2 where id = $1', [handedOn.uuid]);
+    await handOn(app, handedOn);
     const newCode = await app.app.ticketCodes.sign({ ticketId: handedOn.uuid, performanceId: door.uuids.performance, generation: 2 });
 
     expect(await checkIn(refunded.code)).toMatchObject({ __typename: 'RefundedError', code: 'REFUNDED' });
@@ -106,7 +106,7 @@ describe('a scan at a door', () => {
   test('of several reasons the first that applies is told', async () => {
     const worst = await ticket();
     await checkIn(worst.code);
-    await app.query('update ticket set generation = 2 where id = $1', [worst.uuid]);
+    await handOn(app, worst);
     const code = await app.app.ticketCodes.sign({ ticketId: worst.uuid, performanceId: door.uuids.performance, generation: 2 });
 
     expect((await checkIn(code)).__typename).toBe('AlreadyUsedError');

@@ -76,6 +76,18 @@ export async function issueOne(app: TestApp, show: Show, seat: number): Promise<
   return (await issue(app, show, 1, seat))[0] as IssuedTicket;
 }
 
+/** Somebody else has accepted the ticket: the codes it had are good for nothing any more. */
+export async function handOn(app: TestApp, ticket: IssuedTicket): Promise<void> {
+  const taker = await app.member();
+  await app.query(
+    `with accepted as (
+       insert into ticket_transfer (ticket_id, from_id, token_hash, expires_at, accepted_at, accepted_by)
+       select id, owner_id, sha256(id::text::bytea), now() + interval '1 day', now(), $2 from ticket where id = $1 returning ticket_id, accepted_by)
+     update ticket t set generation = generation + 1, owner_id = accepted_by from accepted where t.id = accepted.ticket_id`,
+    [ticket.uuid, taker.uuid],
+  );
+}
+
 /** What a refund leaves behind. */
 export async function refund(app: TestApp, holdId: string): Promise<void> {
   await app.query("select move_hold($1, null, '{CONFIRMED}', 'RETURNED')", [holdId]);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { letRivalsMeet } from '../../support/meeting.ts';
-import { aDoor, type Door, entryOf, type IssuedTicket, issue, issueOne, logOf, post, refund, scansPath } from './doors.ts';
+import { aDoor, type Door, entryOf, handOn, type IssuedTicket, issue, issueOne, logOf, post, refund, scansPath } from './doors.ts';
 
 failOnLeaks();
 
@@ -53,7 +53,7 @@ describe('scans of doors that were offline', () => {
   test('each is decided by itself, and those with an impossible time are not taken', async () => {
     const [good, refunded, handedOn] = [nextTicket(), nextTicket(), nextTicket()];
     await refund(app, refunded.holdId);
-    await app.query('update ticket set generation = 2 where id = $1', [handedOn.uuid]);
+    await handOn(app, handedOn);
     const elsewhere = await issueOne(app, await aDoor(app), 0);
     const at = minutesAgo(30);
     const before = (await logOf(app, door)).length;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { aDoor, type Door, entryOf, issueOne, logOf, post, refund, scansPath } from './doors.ts';
+import { aDoor, type Door, entryOf, handOn, issueOne, logOf, post, refund, scansPath } from './doors.ts';
 
 failOnLeaks();
 
@@ -29,7 +29,7 @@ describe('POST /door/performances/:id/scans', () => {
   test('every decided scan is answered with 200 and its result', async () => {
     const [good, refunded, handedOn] = [await ticket(), await ticket(), await ticket()];
     await refund(app, refunded.holdId);
-    await app.query('update ticket set generation = 2 where id = $1', [handedOn.uuid]);
+    await handOn(app, handedOn);
     const startsAt = new Date(Date.now() + 86_400_000);
     const other = await aDoor(app, { startsAt });
     const elsewhere = await issueOne(app, other, 0);
