@@ -277,11 +277,12 @@ begin
           v_is_taken := not v_unit_free[v_unit] or coalesce(v_unit_kept_for[v_unit] <> p_claimants[v_claim], false)
             or p_item_units[v_item] = any (p_item_units[v_from : v_item - 1]);
           if v_is_taken then v_taken_list := v_taken_list || ',' || (v_item - v_from); end if;
+          if not v_unit_known[v_unit] then v_rank := 1; end if;
         end if;
-        if v_pool.id is null or v_pool.kind <> p_item_kinds[v_item] or not v_unit_known[v_item_unit[v_item]] then v_rank := 1;
+        if v_rank = 1 or v_pool.id is null or v_pool.kind <> p_item_kinds[v_item] then v_rank := 1;
         elsif v_pool.opens_at > v_now then v_rank := 2;
         elsif v_pool.closes_at <= v_now then v_rank := 3;
-        elsif v_cool_until[v_item] > v_now then v_rank := 4; v_number := ceil(extract(epoch from v_cool_until[v_item] - v_now));
+        elsif v_has_cool_down and v_cool_until[v_item] > v_now then v_rank := 4; v_number := ceil(extract(epoch from v_cool_until[v_item] - v_now));
         elsif v_claimant_live[v_item] + v_item_wants[v_item] > v_pool.per_claimant_max then v_rank := 5; v_number := v_pool.per_claimant_max;
         elsif v_quota_live[v_item] + v_item_quota[v_item] > v_pool.quota_max then v_rank := 6; v_number := v_pool.quota_max;
         elsif v_is_taken then v_rank := 7;
