@@ -126,6 +126,7 @@ declare
   v_is_taken boolean;
   v_taken_list text;
   v_taken_items text[] := array_fill(null::text, array[v_claims]); -- claim -> the items whose units are taken, as a JSON array
+  v_has_cool_down boolean := false;
   v_cool_until timestamptz[];  -- item -> until when its claimant must wait after too many abandoned holds
   v_hold_ids uuid[] := array_fill(null::uuid, array[v_claims]);
   v_outcomes text[] := array_fill(null::text, array[v_claims]);
@@ -209,31 +210,15 @@ begin
           from unnest(p_item_claims, p_item_pools, p_item_quantities) with ordinality as i(claim, pool, quantity, n)
           left join unnest(v_pools) p on p.id = i.pool) w;
   end if;
-  select array_agg(coalesce(mine.here, 0) order by w.n), array_agg(coalesce(mine.quota, 0) order by w.n),
-         array_agg(abandoned.at + make_interval(secs => w.cool_down_seconds) order by w.n)
-  into v_claimant_live, v_quota_live, v_cool_until
-  from (select i.*, p.per_claimant_max, p.quota_key, p.abandoned_max, p.cool_down_seconds
-        from unnest(p_item_claims, p_item_positions, p_item_pools) with ordinality as i(claim, position, pool, n)
-        left join unnest(v_pools) p on p.id = i.pool) w
+  select array_agg(coalesce(mine.here, 0) order by w.n), array_agg(coalesce(mine.quota, 0) order by w.n) into v_claimant_live, v_quota_live
+  from (select i.*, p.per_claimant_max, p.quota_key
+        from unnest(p_item_claims, p_item_pools) with ordinality as i(claim, pool, n) left join unnest(v_pools) p on p.id = i.pool) w
   left join lateral (
     select sum(t.quantity) filter (where t.pool_id = w.pool) as here,
            sum(t.quantity) filter (where q.quota_key = w.quota_key) as quota
     from hold h join hold_item t on t.hold_id = h.id join pool q on q.id = t.pool_id
     where h.claimant_id = p_claimants[w.claim] and h.state in ('HELD', 'PAYING', 'CONFIRMED')
-  ) mine on w.per_claimant_max is not null or w.quota_key is not null
-  left join lateral (
-    -- Abandoned: its only change was its end. Whoever began to pay did not abandon it, nor did who was offered it. What has run out ended at its deadline,
-    -- tidied or not, and however late. Asked once for each pool of a claim; the condition stands inside, so that nothing is looked for where there is no limit.
-    select ended.at
-    from hold h cross join lateral (select case h.state when 'RELEASED' then h.changed_at else h.expires_at end as at) ended
-    where w.abandoned_max is not null and (w.position = 0 or p_item_pools[w.n - 1] <> w.pool)
-      and h.claimant_id = p_claimants[w.claim]
-      and (h.state in ('RELEASED', 'EXPIRED') and h.version = 2 or h.state = 'HELD' and h.version = 1 and h.expires_at <= v_now)
-      and ended.at > v_now - make_interval(secs => w.cool_down_seconds)
-      and exists (select 1 from hold_item t join pool q on q.id = t.pool_id
-                  where t.hold_id = h.id and (t.pool_id = w.pool or q.quota_key = w.quota_key))
-    order by ended.at desc offset w.abandoned_max - 1 limit 1
-  ) abandoned on true;
+  ) mine on w.per_claimant_max is not null or w.quota_key is not null;
 
   if array_remove(p_item_units, null) <> '{}' then
     select array_agg(case when i.unit is not null then i.number end order by i.n) into v_item_unit
@@ -254,7 +239,28 @@ begin
     v_free[v_n] := coalesce(v_pool.capacity - v_pool.held - v_pool.sold, 0);
     v_taken[v_n] := 0;
     v_pool_expires[v_n] := v_now + make_interval(secs => v_pool.hold_seconds);
+    v_has_cool_down := v_has_cool_down or v_pool.abandoned_max is not null;
   end loop;
+
+  -- Abandoned: its only change was its end. Whoever began to pay did not abandon it, nor did who was offered it. What has run out ended at its deadline, tidied
+  -- or not, and however late. Asked once for each pool of a claim; a statement of its own, because beside the limits it cost pools without it a twentieth.
+  if v_has_cool_down then
+    select array_agg(abandoned.at + make_interval(secs => w.cool_down_seconds) order by w.n) into v_cool_until
+    from (select i.*, p.quota_key, p.abandoned_max, p.cool_down_seconds
+          from unnest(p_item_claims, p_item_positions, p_item_pools) with ordinality as i(claim, position, pool, n)
+          left join unnest(v_pools) p on p.id = i.pool) w
+    left join lateral (
+      select ended.at
+      from hold h cross join lateral (select case h.state when 'RELEASED' then h.changed_at else h.expires_at end as at) ended
+      where w.abandoned_max is not null and (w.position = 0 or p_item_pools[w.n - 1] <> w.pool)
+        and h.claimant_id = p_claimants[w.claim]
+        and (h.state in ('RELEASED', 'EXPIRED') and h.version = 2 or h.state = 'HELD' and h.version = 1 and h.expires_at <= v_now)
+        and ended.at > v_now - make_interval(secs => w.cool_down_seconds)
+        and exists (select 1 from hold_item t join pool q on q.id = t.pool_id
+                    where t.hold_id = h.id and (t.pool_id = w.pool or q.quota_key = w.quota_key))
+      order by ended.at desc offset w.abandoned_max - 1 limit 1
+    ) abandoned on true;
+  end if;
 
   v_n := null; -- the number of the pool that is in v_pool: taking a row out of an array costs more than a comparison
   for v_claim in 1 .. v_claims loop
@@ -265,16 +271,18 @@ begin
       v_best := 99; v_taken_list := '';
       for v_item in v_from .. v_to loop
         if v_n is distinct from v_item_pool[v_item] then v_n := v_item_pool[v_item]; v_pool := v_pools[v_n]; end if;
-        v_rank := 99; v_number := null; v_unit := v_item_unit[v_item]; v_is_taken := false;
-        if v_unit is not null then
+        v_rank := 99; v_number := null; v_is_taken := false;
+        if p_item_units[v_item] is not null then
+          v_unit := v_item_unit[v_item];
           v_is_taken := not v_unit_free[v_unit] or coalesce(v_unit_kept_for[v_unit] <> p_claimants[v_claim], false)
             or p_item_units[v_item] = any (p_item_units[v_from : v_item - 1]);
           if v_is_taken then v_taken_list := v_taken_list || ',' || (v_item - v_from); end if;
+          if not v_unit_known[v_unit] then v_rank := 1; end if;
         end if;
-        if v_pool.id is null or v_pool.kind <> p_item_kinds[v_item] or not v_unit_known[v_unit] then v_rank := 1;
+        if v_rank = 1 or v_pool.id is null or v_pool.kind <> p_item_kinds[v_item] then v_rank := 1;
         elsif v_pool.opens_at > v_now then v_rank := 2;
         elsif v_pool.closes_at <= v_now then v_rank := 3;
-        elsif v_cool_until[v_item] > v_now then v_rank := 4; v_number := ceil(extract(epoch from v_cool_until[v_item] - v_now));
+        elsif v_has_cool_down and v_cool_until[v_item] > v_now then v_rank := 4; v_number := ceil(extract(epoch from v_cool_until[v_item] - v_now));
         elsif v_claimant_live[v_item] + v_item_wants[v_item] > v_pool.per_claimant_max then v_rank := 5; v_number := v_pool.per_claimant_max;
         elsif v_quota_live[v_item] + v_item_quota[v_item] > v_pool.quota_max then v_rank := 6; v_number := v_pool.quota_max;
         elsif v_is_taken then v_rank := 7;
