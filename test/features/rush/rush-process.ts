@@ -28,7 +28,7 @@ export async function runRush(stage: TestStage, ...args: string[]): Promise<Rush
 }
 
 /** What it printed with --json: one document on one line, and nothing else. */
-export function reportOf({ stdout, stderr }: RushRun): Report {
+export function reportOf<Printed = Report>({ stdout, stderr }: RushRun): Printed {
   if (!/^\{.*\}\n$/.test(stdout)) throw new Error(`Not one JSON document but ${JSON.stringify(stdout)}; on standard error: ${stderr}`);
   return JSON.parse(stdout);
 }
