@@ -17,7 +17,7 @@ export interface RushRun {
 /** Runs the built client to its end, as an administrator of the server. */
 export async function runRush(stage: TestStage, ...args: string[]): Promise<RushRun> {
   const { accessToken } = await stage.admin();
-  const client = spawn(process.execPath, [RUSH, '--url', stage.url, ...args], {
+  const client = spawn(process.execPath, [RUSH, ...args, '--url', stage.url], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '', RUSH_ADMIN_TOKEN: accessToken },
   });

@@ -3,9 +3,10 @@ import { shippedPlanFile } from '../../../src/features/venues/shipped-plans.ts';
 import type { Audit } from '../../../src/rush/invariants.ts';
 import { houseOf, orphansOf, type PlanFile, partyOf, pickSeats, randomOf } from '../../../src/rush/seats/house.ts';
 import { AVAILABLE, BLOCKED, HELD, type MapMessage, MapView, SOLD, statesOf } from '../../../src/rush/seats/map-view.ts';
+import { watchedOf } from '../../../src/rush/seats/map-watcher.ts';
 import type { SeatCrowdResult } from '../../../src/rush/seats/seat-crowd.ts';
 import { SeatOwners } from '../../../src/rush/seats/seat-owners.ts';
-import { type HouseFacts, houseReportOf, houseTextOf, judgeSeats } from '../../../src/rush/seats/seat-report.ts';
+import { type HouseFacts, houseReportOf, houseTextOf, isSettled, judgeSeats } from '../../../src/rush/seats/seat-report.ts';
 import { Counter } from '../../../src/rush/tally.ts';
 
 /** Four seats a byte, the first in the lowest bits. */
@@ -275,11 +276,8 @@ describe('the verdict on a rush for seats', () => {
   /** Three paid, two held, two blocked, one free. */
   const states = Uint8Array.of(SOLD, SOLD, SOLD, HELD, HELD, BLOCKED, BLOCKED, AVAILABLE);
   const map = { version: 9, states, at: '2026-12-01T00:00:10.000Z' };
-  const watcher = (change: Partial<MapView> = {}, failure: string | null = null) => ({
-    view: Object.assign(new MapView(), { version: 9, states, messages: 4, ...change }),
-    reconnects: 0,
-    failure,
-  });
+  const watcher = (change: Partial<MapView> = {}, failure: string | null = null) =>
+    watchedOf({ view: Object.assign(new MapView(), { version: 9, states, messages: 4, ...change }), reconnects: 0, failure }, map);
   const result: SeatCrowdResult = {
     holds: answered(4, 3),
     payments: answered(2, 0),
@@ -360,6 +358,15 @@ describe('the verdict on a rush for seats', () => {
 
     expect(judgeSeats(late).map(({ name, kept }) => [name, kept])).not.toContainEqual(['map-equals-answers', expect.anything()]);
     expect(brokenBy(late)).toEqual([]);
+  });
+
+  test('waits for a map that has come to what members were told', () => {
+    const told = (seats: Partial<SeatCrowdResult['seats']>) => ({ ...result, seats: { ...result.seats, ...seats } });
+
+    expect(isSettled(result, map)).toBe(true);
+    expect(isSettled(told({ paid: 4 }), map)).toBe(false);
+    expect(isSettled(told({ given: 7 }), map)).toBe(false);
+    expect(isSettled(told({ given: 7 }), { ...map, at: '2026-12-01T00:05:00.000Z' })).toBe(true);
   });
 
   test('stands in a report for a person, with the numbers it was judged by', () => {
