@@ -189,6 +189,9 @@ const COMMON_FLAGS = {
 const LESSON_FLAGS = { ...COMMON_FLAGS, preset: text, places: text, lockers: flag, policy: text, processes: text } as const;
 const SEATS_FLAGS = { ...COMMON_FLAGS, house: text, 'at-once': text, abandon: text } as const;
 
+/** Of either rehearsal. */
+export const OPTION_NAMES: ReadonlySet<string> = new Set([...Object.keys(LESSON_FLAGS), ...Object.keys(SEATS_FLAGS)]);
+
 type CommonValues = ReturnType<typeof flagsOf<typeof COMMON_FLAGS>>;
 
 function commonOf(

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import { RushSeatsDocument } from '../../../schema/generated/operations.ts';
 import { reasonOf, refusedWatcher } from '../watcher.ts';
 import { type MapMessage, MapView } from './map-view.ts';
+import type { MapState } from './seat-stage.ts';
 
 /** One browser with the map of a performance, with the client of graphql-ws as it is. After a reconnect it goes on from the version it knows. */
 export class MapWatcher {
@@ -66,6 +67,23 @@ export class MapWatcher {
     this.isStopped = true;
     await Promise.resolve(this.client.dispose()).catch(() => undefined);
   }
+}
+
+/** What a watcher was told by a moment, and whether it was the truth. */
+export interface WatchedMap {
+  messages: number;
+  gaps: number;
+  versionsDown: number;
+  reconnects: number;
+  failure: string | null;
+  /** Its map is that of the query, seat by seat and in its version, and it still watches. */
+  isRight: boolean;
+}
+
+export function watchedOf({ view, reconnects, failure }: Pick<MapWatcher, 'view' | 'reconnects' | 'failure'>, map: MapState): WatchedMap {
+  const { messages, gaps, versionsDown, version, states } = view;
+  const isRight = failure === null && version === map.version && Buffer.from(states).equals(Buffer.from(map.states));
+  return { messages, gaps, versionsDown, reconnects, failure, isRight };
 }
 
 const AGAIN_MS = 500;

@@ -4,7 +4,7 @@ import type { ServerWork } from '../server-metrics.ts';
 import { type Latency, latencyOf, total } from '../tally.ts';
 import { type House, orphansOf } from './house.ts';
 import { AVAILABLE, HELD, SOLD } from './map-view.ts';
-import type { MapWatcher } from './map-watcher.ts';
+import type { WatchedMap } from './map-watcher.ts';
 import type { SeatCrowdResult } from './seat-crowd.ts';
 import type { MapState } from './seat-stage.ts';
 
@@ -45,7 +45,8 @@ export interface HouseFacts {
   result: SeatCrowdResult;
   /** After the last answer. */
   map: MapState;
-  watchers: readonly Pick<MapWatcher, 'view' | 'reconnects' | 'failure'>[];
+  /** At the same moment as `map`. */
+  watchers: readonly WatchedMap[];
   /** Null when there was none from after `map`. */
   audit: Audit | null;
 }
@@ -86,7 +87,7 @@ export function houseReportOf(
     serverProblem,
     watchers: {
       count: watchers.length,
-      messages: watchers.reduce((sum, { view }) => sum + view.messages, 0),
+      messages: watchers.reduce((sum, { messages }) => sum + messages, 0),
       reconnects: watchers.reduce((sum, { reconnects }) => sum + reconnects, 0),
     },
     audit,
@@ -94,11 +95,22 @@ export function houseReportOf(
   };
 }
 
-const countOf = (states: Uint8Array, state: number) => states.reduce((count, one) => count + Number(one === state), 0);
+/** Whether the map has come to what members were told, as far as it can be told from it. */
+export function isSettled({ seats, firstExpiresAt }: Pick<SeatCrowdResult, 'seats' | 'firstExpiresAt'>, map: MapState): boolean {
+  const { sold, taken } = countsOf(map);
+  return sold === seats.paid && (taken === seats.given - seats.givenUp || mayHaveRunOut(firstExpiresAt, map));
+}
 
-/** Whether a watcher's map is that of the query. */
-export const knowsMap = ({ view, failure }: Pick<MapWatcher, 'view' | 'failure'>, map: MapState): boolean =>
-  failure === null && view.version === map.version && Buffer.from(view.states).equals(Buffer.from(map.states));
+/** A hold that ran out frees its seats: from the first deadline on the map may rightly show fewer. */
+const mayHaveRunOut = (firstExpiresAt: string | null, { at }: MapState) =>
+  firstExpiresAt !== null && Date.parse(at) >= Date.parse(firstExpiresAt);
+
+function countsOf({ states }: MapState): { sold: number; taken: number } {
+  const sold = countOf(states, SOLD);
+  return { sold, taken: sold + countOf(states, HELD) };
+}
+
+const countOf = (states: Uint8Array, state: number) => states.reduce((count, one) => count + Number(one === state), 0);
 
 export function judgeSeats(facts: HouseFacts): Invariant[] {
   const { house, result, map, audit } = facts;
@@ -106,8 +118,7 @@ export function judgeSeats(facts: HouseFacts): Invariant[] {
   const tallies = [result.holds, result.searches, result.payments, result.cancellations];
   const unanswered = tallies.reduce((sum, tally) => sum + tally.unanswered, 0);
   const errors = tallies.reduce((sum, tally) => sum + total(tally.errors), 0);
-  const sold = countOf(map.states, SOLD);
-  const taken = sold + countOf(map.states, HELD);
+  const { sold, taken } = countsOf(map);
   const told = seats.given - seats.givenUp;
   const unsure = seats.unsure > 0 ? `, ${seats.unsure} unknown` : '';
   const broken = audit?.checks.filter(({ violations }) => violations > 0) ?? [];
@@ -145,8 +156,7 @@ export function judgeSeats(facts: HouseFacts): Invariant[] {
         : 'no audit from after the rush',
     },
   ];
-  // A hold that ran out frees its seats: from the first deadline on the map may rightly show fewer.
-  if (!firstExpiresAt || Date.parse(map.at) < Date.parse(firstExpiresAt))
+  if (!mayHaveRunOut(firstExpiresAt, map))
     judged.push({
       name: 'map-equals-answers',
       promise: 'The map shows as taken exactly as many seats as members were told they have.',
@@ -156,11 +166,11 @@ export function judgeSeats(facts: HouseFacts): Invariant[] {
   return [...judged, ...watchersJudged(facts)];
 }
 
-function watchersJudged({ watchers, map }: HouseFacts): Invariant[] {
-  const right = watchers.filter((watcher) => knowsMap(watcher, map)).length;
+function watchersJudged({ watchers }: HouseFacts): Invariant[] {
+  const right = watchers.filter(({ isRight }) => isRight).length;
   const failure = watchers.find((one) => one.failure)?.failure;
-  const gaps = watchers.reduce((sum, { view }) => sum + view.gaps, 0);
-  const versionsDown = watchers.reduce((sum, { view }) => sum + view.versionsDown, 0);
+  const gaps = watchers.reduce((sum, one) => sum + one.gaps, 0);
+  const versionsDown = watchers.reduce((sum, one) => sum + one.versionsDown, 0);
   return [
     {
       name: 'watchers-know-the-truth',

@@ -6,10 +6,9 @@ import { asked, auditAfter, givenServer, interruptible, LOOK_EVERY_MS, type Surr
 import { type SeatsOptions, SetupError, UnjudgedError } from '../options.ts';
 import { seriesOf, workBetween } from '../server-metrics.ts';
 import { houseOf, type PlanFile } from './house.ts';
-import { SOLD } from './map-view.ts';
-import { MapWatcher } from './map-watcher.ts';
+import { MapWatcher, type WatchedMap, watchedOf } from './map-watcher.ts';
 import { SeatCrowd, type SeatCrowdResult } from './seat-crowd.ts';
-import { type HouseReport, houseReportOf, houseTextOf, knowsMap } from './seat-report.ts';
+import { type HouseReport, houseReportOf, houseTextOf, isSettled } from './seat-report.ts';
 import { type MapState, SeatStage } from './seat-stage.ts';
 
 /** Everything a rehearsal of seats found; what `--json` prints. */
@@ -94,10 +93,10 @@ async function sellOut(plan: PlanFile, members: number, scene: Scene): Promise<H
   }));
   try {
     const after = await step(asked(() => api.metrics(options.metricsToken), performance.now() + options.settleSeconds * 1000));
-    const map = await step(settle(stage, watchers, result, options.settleSeconds));
+    const { map, watched } = await step(settle(stage, watchers, result, options.settleSeconds));
     const audit = await step(auditAfter(administrator, map.at, options.settleSeconds));
     return houseReportOf(
-      { house, result, map, watchers, audit },
+      { house, result, map, watchers: watched, audit },
       {
         performanceId,
         members,
@@ -113,13 +112,18 @@ async function sellOut(plan: PlanFile, members: number, scene: Scene): Promise<H
   }
 }
 
-/** Waits until the query and every watcher say the same, and what was paid is sold; past the deadline, what they said last. */
-async function settle(stage: SeatStage, watchers: readonly MapWatcher[], { seats }: SeatCrowdResult, seconds: number): Promise<MapState> {
+/** Waits until the query says what members were told, and every watcher what the query says; past the deadline, what they said last. */
+async function settle(
+  stage: SeatStage,
+  watchers: readonly MapWatcher[],
+  result: SeatCrowdResult,
+  seconds: number,
+): Promise<{ map: MapState; watched: WatchedMap[] }> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const map = await asked(() => stage.map(), deadline);
-    const sold = map.states.reduce((count, state) => count + Number(state === SOLD), 0);
-    if (performance.now() > deadline || (sold === seats.paid && watchers.every((watcher) => knowsMap(watcher, map)))) return map;
+    const watched = watchers.map((watcher) => watchedOf(watcher, map));
+    if (performance.now() > deadline || (isSettled(result, map) && watched.every(({ isRight }) => isRight))) return { map, watched };
     await delay(LOOK_EVERY_MS);
   }
 }

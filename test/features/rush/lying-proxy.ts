@@ -8,12 +8,12 @@ export interface LyingProxy extends AsyncDisposable {
 }
 
 /**
- * Stands between clients and a server. What the first WebSocket is told goes through `lie`; HTTP passes as it is, but a request whose path
+ * Stands between clients and a server. What the first WebSocket is told goes through `lie`, which keeps a message back by null; HTTP passes as it is, but a request whose path
  * `drops` answers true for is lost: its connection is closed without an answer.
  */
 export async function lyingProxy(
   serverUrl: string,
-  lie: (message: string) => string,
+  lie: (message: string) => string | null,
   drops: (path: string) => boolean = () => false,
 ): Promise<LyingProxy> {
   const { hostname, port } = new URL(serverUrl);
@@ -37,7 +37,10 @@ export async function lyingProxy(
     const upstream = new WebSocket(`ws://${hostname}:${port}${url}`, client.protocol);
     const opened = once(upstream, 'open');
     client.on('message', (message) => void opened.then(() => upstream.send(String(message))));
-    upstream.on('message', (message) => client.send(isDeceived ? lie(String(message)) : String(message)));
+    upstream.on('message', (message) => {
+      const told = isDeceived ? lie(String(message)) : String(message);
+      if (told !== null) client.send(told);
+    });
     client.on('close', () => upstream.close());
     upstream.on('close', () => client.close());
   });

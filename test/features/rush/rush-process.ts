@@ -17,7 +17,7 @@ export interface RushRun {
 /** Runs the built client to its end, as an administrator of the server. */
 export async function runRush(stage: TestStage, ...args: string[]): Promise<RushRun> {
   const { accessToken } = await stage.admin();
-  const client = spawn(process.execPath, [RUSH, '--url', stage.url, ...args], {
+  const client = spawn(process.execPath, [RUSH, ...args, '--url', stage.url], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '', RUSH_ADMIN_TOKEN: accessToken },
   });
@@ -28,7 +28,7 @@ export async function runRush(stage: TestStage, ...args: string[]): Promise<Rush
 }
 
 /** What it printed with --json: one document on one line, and nothing else. */
-export function reportOf({ stdout, stderr }: RushRun): Report {
+export function reportOf<Printed = Report>({ stdout, stderr }: RushRun): Printed {
   if (!/^\{.*\}\n$/.test(stdout)) throw new Error(`Not one JSON document but ${JSON.stringify(stdout)}; on standard error: ${stderr}`);
   return JSON.parse(stdout);
 }
