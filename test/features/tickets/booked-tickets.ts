@@ -12,8 +12,7 @@ import { eventually } from '../../support/wait.ts';
 export type TestTicket = RootOf<'TestTicket'>;
 
 /** A server that sells tickets. It issues them too unless its role says otherwise. */
-export const ticketing = (options: TestAppOptions = {}): Promise<TestApp> =>
-  testApp({ role: 'all', ...options });
+export const ticketing = (options: TestAppOptions = {}): Promise<TestApp> => testApp({ role: 'all', ...options });
 
 export interface Wanted {
   /** Numbers of seats. */
