@@ -53,23 +53,26 @@ export function registerCheckInsHttp(fastify: FastifyInstance, { checkIns, viewe
     // Without a parser for it, `text/plain` is refused: it is what a form of another site could send.
     scope.removeContentTypeParser('text/plain');
     scope.setErrorHandler(answerFault);
+    // Before the body is read: nobody else can make this process take it in.
+    const staff = new WeakMap<FastifyRequest, DoorStaff>();
+    scope.addHook('onRequest', async (request) => void staff.set(request, staffOf(await viewerOf(request))));
 
     scope.post<Door>('/door/performances/:id/scans', { bodyLimit: SCAN_BYTES_MAX }, async (request, reply) => {
-      const staff = staffOf(await viewerOf(request));
       const scan = parsed(SCAN, request.body);
       const performanceId = parseNodeId(request.params.id, 'Performance')?.uuid;
       const outcome = performanceId
-        ? await checkIns.scan(staff, performanceId, { ...scan, scannedAt: scan.scannedAt ?? null })
+        ? await checkIns.scan(staff.get(request) as DoorStaff, performanceId, { ...scan, scannedAt: scan.scannedAt ?? null })
         : new DoorNotFoundError();
       if (!(outcome instanceof Refusal)) return { result: 'VALID', ticket: await described(outcome.ticket), entry: outcome.entry };
       return outcome instanceof ScanRefusal ? decided(outcome, request) : refused(outcome, request, reply);
     });
 
     scope.post<Door>('/door/performances/:id/scans/batch', { bodyLimit: BATCH_BYTES_MAX }, async (request, reply) => {
-      const staff = staffOf(await viewerOf(request));
       const { scans } = parsed(BATCH, request.body);
       const performanceId = parseNodeId(request.params.id, 'Performance')?.uuid;
-      const outcome = performanceId ? await checkIns.upload(staff, performanceId, scans, BATCH_MAX) : new DoorNotFoundError();
+      const outcome = performanceId
+        ? await checkIns.upload(staff.get(request) as DoorStaff, performanceId, scans, BATCH_MAX)
+        : new DoorNotFoundError();
       if (outcome instanceof Refusal) return refused(outcome, request, reply);
       return {
         scans: await Promise.all(outcome.map(async ({ ticket, ...scan }) => ({ ...scan, ticket: ticket && (await described(ticket)) }))),

@@ -30,9 +30,9 @@ describe('who works at a door', () => {
     const formerly = await app.member();
     await app.query('insert into door_staff (event_id, member_id) values ($1, $2)', [door.uuids.event, formerly.uuid]);
     await app.query('delete from door_staff where member_id = $1', [formerly.uuid]);
-    const [owner] = await app.query<{ owner_id: string }>('select owner_id from ticket where id = $1', [ticket.uuid]);
     const ownerAsMember = await app.member();
-    await app.query('update ticket set owner_id = $1 where owner_id = $2', [ownerAsMember.uuid, owner?.owner_id]);
+    await app.query('update ticket set owner_id = $1 where id = $2', [ownerAsMember.uuid, ticket.uuid]);
+    await app.query('update hold set claimant_id = $1 where id = $2', [ownerAsMember.uuid, ticket.holdId]);
     callers = {
       organizer: door.organizer,
       staff: door.staff,
