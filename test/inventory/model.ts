@@ -101,7 +101,7 @@ export class InventoryModel {
     for (const number of numbers) {
       const unit = pool.units[number] as ModelUnit;
       if ((this.stateOf(unit) === 'BLOCKED') === isBlocked) continue;
-      Object.assign(unit, FREE, { rest: isBlocked ? 'BLOCKED' : 'AVAILABLE' });
+      Object.assign(unit, FREE, { rest: isBlocked ? 'BLOCKED' : pool.isWatched ? 'KEPT' : 'AVAILABLE' });
       pool.capacity += isBlocked ? -1 : 1;
     }
     return { outcome: 'DONE' };

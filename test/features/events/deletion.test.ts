@@ -121,16 +121,17 @@ describe('what is held or was paid for stays', () => {
     await move(app, await held(app, member, performanceId, { seats: [0, 1], tierId }), 'release');
     // It has run out, and nobody has tidied it.
     await app.expire(holdNode(await held(app, member, performanceId, { seats: [1], tierId, places: 3 })));
-    await app.query('insert into seat_watch (performance_id, member_id, seat_number) values ($1, $2, 0)', [
-      uuidIn(performanceId),
-      member.uuid,
-    ]);
-    await app.query('insert into seat_watch (performance_id, member_id, tier_id) values ($1, $2, $3)', [
+    await app.query('insert into seat_watch (pool_id, performance_id, member_id, seat_number, tier_id) values ($1, $1, $2, 0, $3)', [
       uuidIn(performanceId),
       member.uuid,
       uuidIn(tierId),
     ]);
-    await app.query("insert into scan (performance_id, result, gate, scanned_at, staff_id) values ($1, 'INVALID', 'A', now(), $2)", [
+    await app.query('insert into seat_watch (pool_id, performance_id, member_id, tier_id) values ($3, $1, $2, $3)', [
+      uuidIn(performanceId),
+      member.uuid,
+      uuidIn(tierId),
+    ]);
+    await app.query("insert into scan (performance_id, result, gate, scanned_at, staff_id) values ($1, 'FORGED', 'A', now(), $2)", [
       uuidIn(performanceId),
       organizer.uuid,
     ]);

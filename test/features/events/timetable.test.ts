@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { countStatements, type Statements } from '../../support/statements.ts';
 import { anEvent, aPerformance, aPlan, aVenue, inDays } from './event-stage.ts';
 
 failOnLeaks();
@@ -125,31 +126,13 @@ describe('the timetable', () => {
   });
 
   describe('the statements it needs', () => {
-    let statements: string[] = [];
-    let unwrap: () => void;
+    let statements: Statements;
     beforeAll(async () => {
-      // Every statement of this process goes through this method, whoever asked for it.
-      const client = await app.app.database.pool.connect();
-      const prototype = Object.getPrototypeOf(client);
-      client.release();
-      const { query } = prototype;
-      prototype.query = function counted(this: unknown, ...args: unknown[]) {
-        const [config] = args as [string | { text: string }];
-        statements.push(typeof config === 'string' ? config : config.text);
-        return query.apply(this, args);
-      };
-      unwrap = () => {
-        prototype.query = query;
-      };
+      statements = await countStatements(app);
     });
-    afterAll(() => unwrap());
+    afterAll(() => statements.stop());
 
-    async function statementsOf(work: () => Promise<unknown>): Promise<number> {
-      await work(); // Connections are opened and documents parsed.
-      statements = [];
-      await work();
-      return statements.filter((text) => !text.includes('expire_holds')).length;
-    }
+    const statementsOf = async (work: () => Promise<unknown>) => (await statements.of(work)).length;
 
     test('a page of performances and one of events, with all their relations: as many for 1 as for 20', async () => {
       const house = await aVenue(app);

@@ -84,10 +84,12 @@ class Lane {
       case 'runOut':
         return this.end(step.type, step.hold);
       case 'block': {
-        const from = step.isBlocked ? 0 : 3;
-        const isDone = !step.isBlocked || step.numbers.every((number) => this.states[number] === 0 || this.states[number] === 3);
+        const isNobodys = (number: number) => this.states[number] === 0 || this.kept.has(number);
+        const changed = step.numbers.filter((number) => (step.isBlocked ? isNobodys(number) : this.states[number] === 3));
+        const isDone = !step.isBlocked || step.numbers.every((number) => isNobodys(number) || this.states[number] === 3);
         expect(await block(this.app, this.show, step.numbers, step.isBlocked)).toBe(isDone ? 'DONE' : 'TAKEN');
-        return this.set(isDone ? step.numbers.filter((number) => this.states[number] === from) : [], 3 - from);
+        if (isDone) this.giveBack(changed, step.isBlocked ? 3 : 0);
+        return;
       }
       case 'follow':
         return this.follow(step.isWatched);
@@ -122,8 +124,14 @@ class Lane {
       });
     }
     this.holds = this.holds.filter((other) => other !== hold);
-    this.set(hold.numbers, this.isFollowed ? 1 : 0);
-    if (this.isFollowed) for (const number of hold.numbers) this.kept.add(number);
+    this.giveBack(hold.numbers, 0);
+  }
+
+  /** What somebody could take is kept for followers where there are some. */
+  private giveBack(numbers: readonly number[], code: 0 | 3): void {
+    const isKept = code === 0 && this.isFollowed;
+    for (const number of numbers) this.kept[isKept ? 'add' : 'delete'](number);
+    this.set(numbers, isKept ? 1 : code);
   }
 
   /** Seats that are kept can be claimed after ten seconds, which the model does not know: they are let go at once when nobody follows any more. */
@@ -185,6 +193,8 @@ describe('whatever happens to the seats, whole map and changes add up to the tru
   beforeAll(async () => {
     app = await testApp();
     await app.app.inventory.sweep();
+    // Here pools are followed by nobody, and what is kept stays kept.
+    await app.app.seatOffers.stop();
   });
   afterAll(() => app.close());
 
@@ -216,6 +226,7 @@ describe('whatever happens to the seats, whole map and changes add up to the tru
       { numRuns: RUNS, endOnFailure: true },
     );
 
+    await app.app.seatOffers.round();
     expect(await brokenInvariantsOfSeats(app)).toEqual([]);
     await eventually(() => expect([app.app.maps.size, app.app.live.watchers, app.app.sockets.size]).toEqual([0, 0, 0]));
   }, 120_000);
