@@ -121,7 +121,7 @@ describe('two processes', () => {
     });
 
     test.each([
-      ['before the claim', 'update unit set kept_for'],
+      ['before the claim', 'select keep_unit_for'],
       ['after the claim', 'update hold set expires_at'],
       ['before the watch is written', "update seat_watch set state = 'OFFERED'"],
     ])('a process that dies %s leaves nothing half; another one goes on', async (_, statement) => {
@@ -180,7 +180,7 @@ describe('two processes', () => {
     });
 
     test('control: without the lock on the seat, the second is offered it first', async () => {
-      for (const node of [nodes.one, nodes.other]) without(node, 'for no key update skip locked');
+      for (const node of [nodes.one, nodes.other]) without(node, 'pg_try_advisory_xact_lock(', '0 <= abs(');
       const { first, second, stalled, round } = await stalledBeforeKeeping();
 
       await nodes.one.app.seatOffers.round();
@@ -224,7 +224,7 @@ describe('two processes', () => {
       const [first, second] = members as [TestMember, TestMember];
       for (const member of [first, second]) await follow(member, show, { tierId: show.tiers.A! });
       await giveBack(0);
-      const stalled = stallAt(nodes.other, 'update unit set kept_for');
+      const stalled = stallAt(nodes.other, 'select keep_unit_for');
       const round = nodes.other.app.seatOffers.round();
       await stalled.reached;
       return { show, first, second, stalled, round, giveBack };
@@ -265,6 +265,7 @@ describe('two processes', () => {
 
     test('control: when the pool is watched only afterwards, the follower waits for a seat that is free', async () => {
       const { show, members, giveBack } = await nodes.taken(1);
+      without(nodes.other, 'order by id for no key update');
       without(nodes.other, 'update pool set is_watched = ?', 'update pool set is_watched = ? and false');
 
       const stalled = stallAt(nodes.other, 'insert into seat_watch');
