@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
+import { isOfLoop } from '../support/statements.ts';
 
 failOnLeaks();
 
@@ -39,7 +40,7 @@ describe('the statements an operation needs', () => {
     await work(); // Connections are opened and documents parsed.
     statements = [];
     await work();
-    return statements.filter((text) => !text.includes('expire_holds') && !text.includes('seat_watch'));
+    return statements.filter((text) => !isOfLoop(text));
   }
 
   /** The table a statement reads first. */

@@ -1,7 +1,7 @@
 import type { TestApp } from './app.ts';
 
-/** Of the sweeper and of the offers of seats, which run by themselves. */
-export const isOfLoop = (text: string) => text.includes('expire_holds') || text.includes('as "isOffered"');
+/** Of the sweeper, of the offers of seats, and of what tells the watchers of bookings a moment after a change: they run by themselves. */
+export const isOfLoop = (text: string) => /expire_holds|as "isOffered"|as "paymentState"/.test(text);
 
 /** What this process sends to the database while it runs, without what its loops send. */
 export interface Statements {
