@@ -15,6 +15,12 @@ const CHECKS = [
   'claimant-limit-kept',
   'quota-kept',
   'hold-has-items',
+  'ticket-hold-has-its-pools',
+  'seat-has-price-of-its-tier',
+  'kept-units-are-offered',
+  'followers-are-asked-first',
+  'watched-pools-are-followed',
+  'offers-are-what-was-followed',
   'payment-agrees-with-hold',
   'refunds-add-up',
   'books-agree-with-payments',
@@ -24,6 +30,11 @@ const CHECKS = [
   'ledger-balances-chain',
   'ledger-floors-kept',
   'ledger-currencies-fit',
+  'tickets-issued',
+  'tickets-agree-with-holds',
+  'tickets-change-hands-by-transfers',
+  'used-ticket-has-its-scan',
+  'undo-undid-one-scan',
 ];
 
 /** Two members with a place each, one of them paid. */
