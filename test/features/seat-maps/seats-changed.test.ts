@@ -20,6 +20,8 @@ describe('seatsChanged', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await testApp();
+    // Here pools are watched for nobody, and what is kept stays kept.
+    await app.app.seatOffers.stop();
   });
   afterAll(() => app.close());
 
