@@ -12,6 +12,7 @@ import { parseNodeId, toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { TestClient } from './client.ts';
 import { testDatabaseUrl } from './database.ts';
+import { rewriteFunction } from './meeting.ts';
 import { query } from './sql.ts';
 import { eventually } from './wait.ts';
 
@@ -144,10 +145,7 @@ export class TestStage {
    * have that text, so that a control cannot quietly control nothing.
    */
   async sabotage(functionName: string, protection: string, replacement: string): Promise<void> {
-    const [row] = await this.query<{ definition: string }>('select pg_get_functiondef($1::regproc) as definition', [functionName]);
-    const definition = row?.definition ?? '';
-    if (!definition.includes(protection)) throw new Error(`${functionName} has no ${JSON.stringify(protection)} to take out.`);
-    await this.query(definition.replaceAll(protection, () => replacement));
+    await rewriteFunction(this.query.bind(this), functionName, protection, replacement);
   }
 
   /**
