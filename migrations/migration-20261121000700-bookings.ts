@@ -12,10 +12,14 @@ export class Migration20261121000700Bookings extends Migration {
     this.addSql(REFUND);
     this.addSql(EXCHANGES);
     this.addSql(WEBHOOKS);
+    this.addSql(START_PAYING);
+    this.addSql(BOOK_CAPTURED);
   }
 
   override down(): void {
     this.addSql(`
+      drop function book_captured(uuid[], text[], bigint[], timestamptz[], int[], int[]);
+      drop function start_paying(uuid, text, jsonb, int);
       drop table webhook_receipt, provider_exchange, refund;
       delete from payment where not is_current;
       drop index payment_current, payment_due, payment_of_member;
@@ -149,4 +153,72 @@ const WEBHOOKS = `
     primary key (provider, event_id)
   );
   create index webhook_receipt_of_payment on webhook_receipt (payment_id);
+`;
+
+/**
+ * A payment that its provider has prepared becomes the current one of its hold, whose deadline stops. The plain case alone: no row when another payment of the
+ * hold is current, or the hold is not live any more.
+ */
+const START_PAYING = `
+create function start_paying(p_payment uuid, p_reference text, p_checkout jsonb, p_seconds int) returns setof payment
+language plpgsql as $$
+declare
+  v_payment payment;
+  v_now timestamptz;
+begin
+  select * into v_payment from payment where id = p_payment for update;
+  if not found or v_payment.state <> 'PENDING' or v_payment.checkout is not null then return; end if;
+  if exists (select from payment where hold_id = v_payment.hold_id and is_current) then return; end if;
+  if move_hold(v_payment.hold_id, v_payment.member_id, '{HELD}', 'PAYING') ->> 'outcome' <> 'MOVED' then return; end if;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  return query
+    update payment set is_current = true, checkout = p_checkout, reference = p_reference, pay_by = v_now + make_interval(secs => p_seconds),
+      next_look_at = v_now + make_interval(secs => p_seconds), changed_at = v_now
+    where id = p_payment returning *;
+end $$;
+`;
+
+/**
+ * Books payments whose money is captured: of each, payment and hold move together. The plain cases alone: those that the caller is still at (the lease and the
+ * rings are as it left them) and whose hold is being paid. Answers {"booked": [{"id", "kinds"}], "pools": […]}; the others are as they were.
+ *
+ * Locks: payments, holds, pools, each in the order of their ids. The pools are hot in a rush, so they come last.
+ */
+const BOOK_CAPTURED = `
+create function book_captured(
+  p_ids uuid[], p_references text[], p_captured bigint[], p_busy_until timestamptz[], p_rings int[], p_rings_answered int[]) returns json
+language plpgsql
+-- As in claim_holds: the plans are cached while the tables are small, and must be those for large ones.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_ids uuid[];
+  v_holds uuid[];
+  v_pools json;
+begin
+  perform 1 from payment where id = any (p_ids) order by id for update;
+  select array_agg(p.id), array_agg(p.hold_id) into v_ids, v_holds
+  from unnest(p_ids, p_busy_until, p_rings) as c(id, busy_until, rings) join payment p on p.id = c.id
+  where p.state = 'PENDING' and p.is_current and p.busy_until = c.busy_until and p.rings = c.rings;
+  perform 1 from hold where id = any (v_holds) order by id for update;
+  select array_agg(c.id), array_agg(c.hold_id) into v_ids, v_holds
+  from unnest(v_ids, v_holds) as c(id, hold_id) join hold h on h.id = c.hold_id
+  where h.state = 'PAYING';
+  if v_ids is null then return json_build_object('booked', '[]'::json, 'pools', '[]'::json); end if;
+
+  update payment p
+  set state = 'APPROVED', captured_minor = c.captured, reference = c.reference, rings_answered = c.rings_answered, changed_at = clock_timestamp(),
+    busy_until = null, next_look_at = null, looks = 0, customer_authorization = null
+  from unnest(p_ids, p_references, p_captured, p_rings_answered) as c(id, reference, captured, rings_answered)
+  where p.id = c.id and p.id = any (v_ids);
+  select json_agg(p) into v_pools from confirm_holds(v_holds) p;
+  return json_build_object('pools', v_pools, 'booked', (
+    select json_agg(json_build_object('id', b.id, 'kinds', (
+      select json_agg(distinct pool.kind) from hold_item i join pool on pool.id = i.pool_id where i.hold_id = b.hold_id)))
+    from unnest(v_ids, v_holds) as b(id, hold_id)));
+end $$;
 `;

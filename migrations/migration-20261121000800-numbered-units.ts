@@ -16,6 +16,7 @@ export class Migration20261121000800NumberedUnits extends Migration {
     this.addSql(CONSTRAINTS);
     this.addSql(CLAIM_HOLDS);
     this.addSql(GIVE_BACK);
+    this.addSql(CONFIRM_HOLDS);
     this.addSql(MOVE_HOLD);
     this.addSql(BLOCK_UNITS);
     this.addSql(KEEP_UNIT_FOR);
@@ -27,6 +28,7 @@ export class Migration20261121000800NumberedUnits extends Migration {
       'drop function let_go_units(uuid[]); drop function keep_unit_for(uuid, uuid); drop function block_units(uuid, int[], boolean);',
     );
     this.addSql(MOVE_HOLD_BEFORE.replace('create function', 'create or replace function'));
+    this.addSql('drop function confirm_holds(uuid[])');
     this.addSql(GIVE_BACK_BEFORE.replace('create function', 'create or replace function'));
     this.addSql(claimHolds({ isChosen: true }).replace('create function', 'create or replace function'));
     this.addSql(`
@@ -393,6 +395,27 @@ begin
 end $$;
 `;
 
+/** Confirms holds that are being paid and are locked by the caller: what they hold is sold. Answers the pools that changed, each once. */
+const CONFIRM_HOLDS = `
+create function confirm_holds(p_holds uuid[]) returns setof pool
+language plpgsql as $$
+begin
+  if p_holds is null or cardinality(p_holds) = 0 then return; end if;
+  update hold set state = 'CONFIRMED', changed_at = clock_timestamp() where id = any (p_holds);
+  perform 1 from pool where id in (select i.pool_id from hold_item i where i.hold_id = any (p_holds)) order by id for no key update;
+  return query
+    with pools as (
+      update pool p set held = p.held - taken.quantity, sold = p.sold + taken.quantity, version = p.version + 1, changed_at = clock_timestamp()
+      from (select i.pool_id, sum(i.quantity)::int as quantity from hold_item i where i.hold_id = any (p_holds) group by i.pool_id) taken
+      where p.id = taken.pool_id
+      returning p.*
+    ), units as (
+      update unit u set state = 'SOLD', version = p.version from pools p where u.hold_id = any (p_holds) and u.pool_id = p.id
+    )
+    select * from pools;
+end $$;
+`;
+
 /**
  * One transition of one hold: guarded by the states it may leave, by its claimant (null: the caller may act for anyone) and, out of HELD, by the
  * database's clock. Answers {"outcome": "MOVED" | "NOT_FOUND" | "EXPIRED" | the state that forbade it, "pools": […]}.
@@ -412,15 +435,7 @@ begin
   if p_to = 'PAYING' then
     update hold set state = 'PAYING', changed_at = clock_timestamp() where id = p_hold;
   elsif p_to = 'CONFIRMED' then
-    update hold set state = 'CONFIRMED', changed_at = clock_timestamp() where id = p_hold;
-    perform 1 from pool where id in (select pool_id from hold_item where hold_id = p_hold) order by id for no key update;
-    with moved as (
-      update pool p set held = p.held - i.quantity, sold = p.sold + i.quantity, version = p.version + 1, changed_at = clock_timestamp()
-      from (select pool_id, sum(quantity)::int as quantity from hold_item where hold_id = p_hold group by pool_id) i
-      where p.id = i.pool_id returning p.*
-    ), units as (
-      update unit u set state = 'SOLD', version = moved.version from moved where u.hold_id = p_hold and u.pool_id = moved.id)
-    select json_agg(moved) into v_pools from moved;
+    select json_agg(p) into v_pools from confirm_holds(array[p_hold]) p;
   else
     select json_agg(p) into v_pools from give_back(array[p_hold], v_hold.state, p_to) p;
   end if;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from '@jest/globals';
-import type { EntityManager } from '@mikro-orm/postgresql';
+import type { FollowUp } from '../../src/features/bookings/index.ts';
 import type { IfPaidLate } from '../../src/inventory/claim.ts';
 import type { SimulatedCall } from '../../src/simulator/simulator.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from './app.ts';
@@ -221,8 +221,10 @@ const extra = {
   features: [],
   resolvers: () => [],
   followUps: [
-    async (em: EntityManager, { paymentId, holdId }: { paymentId: string; holdId: string }) =>
-      void (await em.execute('insert into followed_up (payment_id, hold_id) values (?, ?)', [paymentId, holdId])),
+    (async (em, bookings) => {
+      for (const { paymentId, holdId } of bookings)
+        await em.execute('insert into followed_up (payment_id, hold_id) values (?, ?)', [paymentId, holdId]);
+    }) satisfies FollowUp,
   ],
 };
 

@@ -5,6 +5,7 @@ import type { Database } from '../../platform/database/database.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import type { Product } from '../holds/index.ts';
 import type { PaymentProvider, ProviderName } from '../payments/index.ts';
+import { BookCaptured } from './book-captured.ts';
 import { ReturnAddresses } from './bookings.http.ts';
 import { Books } from './books.ts';
 import { CancelBooking } from './cancel-booking.ts';
@@ -67,7 +68,8 @@ export class BookingsService {
       inventory.tell(pools);
       this.news.tell(holdIds);
     };
-    this.saga = new PaymentSaga({ database, providers, conclusions, returnUrlsOf, tell, reached, logger }, options);
+    const booking = new BookCaptured({ database, conclusions, tell, logger });
+    this.saga = new PaymentSaga({ database, providers, conclusions, booking, returnUrlsOf, tell, reached, logger }, options);
     const { saga } = this;
     this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, tell, reached }, options);
     this.cancelling = new CancelBooking({ database, inventory, products, saga, conclusions, tell, reached });

@@ -38,17 +38,19 @@ export interface RescuePlan {
   candidates: ClaimItem[][];
 }
 
-/** What else becomes true with a confirmed booking, in the same transaction: jobs, most of all. Called once for each. */
-export type FollowUp = (
-  em: EntityManager,
-  booking: {
-    holdId: string;
-    paymentId: string;
-    memberId: string;
-    /** Of the pools it takes from. */
-    kinds: readonly string[];
-  },
-) => Promise<void>;
+export interface Booked {
+  holdId: string;
+  paymentId: string;
+  memberId: string;
+  /** Of the pools it takes from. */
+  kinds: readonly string[];
+}
+
+/**
+ * What else becomes true with confirmed bookings, in the same transaction: jobs, most of all. Called for each booking once; those that are confirmed together
+ * come together, for one statement.
+ */
+export type FollowUp = (em: EntityManager, bookings: readonly Booked[]) => Promise<void>;
 
 export interface ConclusionsParts {
   database: Database;
@@ -230,11 +232,19 @@ export class Conclusions {
     await em.flush();
     const moved = await this.parts.inventory.move(em, 'confirm', payment.holdId, null);
     if (moved.outcome !== 'MOVED') throw new Error(`Hold ${payment.holdId} is ${moved.outcome} while its payment was captured.`);
-    if (payment.capturedMinor > 0) await this.post(em, [this.parts.books.captured(payment), this.parts.books.booked(payment)]);
-    const kinds = moved.pools.map(({ kind }) => kind);
-    for (const followUp of this.parts.followUps)
-      await followUp(em, { holdId: payment.holdId, paymentId: payment.id, memberId: payment.memberId, kinds });
+    await this.settle(em, [{ payment, kinds: moved.pools.map(({ kind }) => kind) }]);
     return { pools: [...touched, ...moved.pools], holdIds: holdsOf(payment) };
+  }
+
+  /** What comes with holds that have just been confirmed: the books, and what follows. */
+  async settle(em: EntityManager, confirmed: readonly { payment: Payment; kinds: readonly string[] }[]): Promise<void> {
+    const paid = confirmed.map(({ payment }) => payment).filter(({ capturedMinor }) => capturedMinor > 0);
+    await this.post(
+      em,
+      paid.flatMap((payment) => [this.parts.books.captured(payment), this.parts.books.booked(payment)]),
+    );
+    const bookings = confirmed.map(({ payment: { id: paymentId, holdId, memberId }, kinds }) => ({ paymentId, holdId, memberId, kinds }));
+    for (const followUp of this.parts.followUps) await followUp(em, bookings);
   }
 
   /** The provider took the money and gave all of it back already. */
@@ -321,7 +331,7 @@ export class Conclusions {
 
 const unchanged = (): Told => ({ pools: [], holdIds: [] });
 
-const holdsOf = ({ holdId, originalHoldId }: Payment) => [...new Set([holdId, originalHoldId])];
+export const holdsOf = ({ holdId, originalHoldId }: Payment) => [...new Set([holdId, originalHoldId])];
 
 /** Whoever gave up or paid by another payment wants the money back; so does who said so when holding. */
 const wantsRescue = ({ ifPaidLate, endedBecause }: Payment) =>
@@ -331,7 +341,7 @@ const wantsRescue = ({ ifPaidLate, endedBecause }: Payment) =>
 const touchHold = (em: EntityManager, holdId: string) =>
   em.execute('update hold set changed_at = clock_timestamp() where id = ?', [holdId]);
 
-function close(payment: Payment, state: Payment['state'], nextLookAt: Date | null = null): void {
+export function close(payment: Payment, state: Payment['state'], nextLookAt: Date | null = null): void {
   payment.state = state;
   payment.nextLookAt = nextLookAt;
   payment.looks = 0;

@@ -4,6 +4,7 @@ import type { Database } from '../../platform/database/database.ts';
 import {
   type Approved,
   type Authorization,
+  type Captured,
   type Found,
   Payment,
   type PaymentOrder,
@@ -14,6 +15,7 @@ import {
   type ReturnRequest,
   type Voided,
 } from '../payments/index.ts';
+import type { BookCaptured } from './book-captured.ts';
 import { type Conclusions, type RescuePlan, RescuePlanMissingError, type Told } from './conclusions.ts';
 import { isBusy, isRepeatable, NOT_APPROVED, nextStep, type Step } from './next-step.ts';
 import type { ReachWaypoint } from './waypoints.ts';
@@ -29,6 +31,7 @@ export interface SagaParts {
   database: Database;
   providers: ReadonlyMap<ProviderName, PaymentProvider>;
   conclusions: Conclusions;
+  booking: BookCaptured;
   /** The addresses the provider sends the browser to. */
   returnUrlsOf(paymentId: string): PaymentOrder['returnUrls'];
   /** Tells the watchers what changed, after a commit. */
@@ -252,11 +255,15 @@ export class PaymentSaga {
         this.parts.reached('approval-recorded');
         const approved = await provider.approve(order, payment.customerAuthorization ?? {});
         this.parts.reached('approval-answered');
+        if (approved.outcome === 'DONE' && (await this.bookPlainly(payment, approved.captured, payment.ringsAnswered)))
+          return { payment, goesOn: false };
         return this.conclude(payment, (em, locked) => this.afterApproval(em, locked, payment, approved));
       }
       case 'FIND': {
         const found = (await provider.find?.(order)) ?? UNASKABLE;
         this.parts.reached('find-answered');
+        if (found.outcome === 'CAPTURED' && found.refundedMinor === 0 && (await this.bookPlainly(payment, found.captured, payment.rings)))
+          return { payment, goesOn: false };
         return this.conclude(payment, (em, locked) => this.afterFinding(em, locked, found, payment.rings));
       }
       case 'VOID': {
@@ -284,6 +291,14 @@ export class PaymentSaga {
   isStranded(payment: Payment, refund: Refund, now: Date): boolean {
     const { capabilities } = this.providerOf(payment);
     return refund.sentAt != null && !isBusy(payment, now) && !capabilities.statusQuery && !isRepeatable(payment, refund, capabilities);
+  }
+
+  /** The end of almost every payment, together with others that end at this moment. False when it is not so plain; then it is concluded by itself. */
+  private async bookPlainly(payment: Payment, captured: Captured, ringsAnswered: number): Promise<boolean> {
+    if (payment.state !== 'PENDING' || !payment.isCurrent || !(await this.parts.booking.book({ payment, captured, ringsAnswered })))
+      return false;
+    this.parts.reached('payment-concluded');
+    return true;
   }
 
   private async conclude(

@@ -81,7 +81,7 @@ export class PreparePayment {
     this.parts.reached('prepare-answered');
     switch (prepared.outcome) {
       case 'DONE':
-        return this.startPaying(payment, prepared);
+        return (await this.startPlainly(payment, prepared)) ?? this.startPaying(payment, prepared);
       case 'REFUSED':
         await this.parts.database.transact(
           async (em) => void (await this.parts.conclusions.refused(em, (await lockPayment(em, payment.id)).payment, prepared.code)),
@@ -133,11 +133,22 @@ export class PreparePayment {
     return rows[0] ? database.fork().map(Payment, rows[0]) : ((await this.known(request)) ?? new IdempotencyKeyReusedError());
   }
 
+  /** The step of almost every payment, in one statement. Null when it is not so plain; then `startPaying` decides. */
+  private async startPlainly(opened: Payment, { reference, checkout }: Prepared): Promise<Payment | null> {
+    const { database } = this.parts;
+    const { rows } = await database.pool.query({
+      name: 'start_paying',
+      text: START_PAYING,
+      values: [opened.id, reference, JSON.stringify(checkout), this.options.paymentSeconds],
+    });
+    if (!rows[0]) return null;
+    this.parts.reached('paying-started');
+    this.parts.tell({ pools: [], holdIds: [opened.holdId] });
+    return database.fork().map(Payment, rows[0]);
+  }
+
   /** The fence: the hold must be live at this instant by the database's clock, or being paid by a payment that may be replaced. */
-  private async startPaying(
-    opened: Payment,
-    prepared: { reference: string | null; checkout: NonNullable<Payment['checkout']> },
-  ): Promise<Payment | Refusal> {
+  private async startPaying(opened: Payment, prepared: Prepared): Promise<Payment | Refusal> {
     const result = await this.parts.database.transact(
       async (em) => {
         const previous = await lockCurrent(em, opened.holdId);
@@ -202,6 +213,13 @@ const OPEN_PAYMENT = `
   values ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, clock_timestamp() + make_interval(secs => $15))
   on conflict (member_id, idempotency_key) do nothing
   returning *, clock_timestamp() as read_at`;
+
+const START_PAYING = 'select *, clock_timestamp() as read_at from start_paying($1, $2, $3, $4)';
+
+interface Prepared {
+  reference: string | null;
+  checkout: NonNullable<Payment['checkout']>;
+}
 
 /** The payment that decides a hold, under its lock. */
 export const lockCurrent = async (em: EntityManager, holdId: string): Promise<Payment | null> => {

@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { Combiner } from '../../platform/combiner.ts';
 import type { Exchange } from './exchange.ts';
 
-/** Rows in one statement; more wait for the next. */
+/** Rows in one statement. */
 const BATCH_MAX = 500;
 
 /**
@@ -12,32 +13,19 @@ const BATCH_MAX = 500;
  * A record that cannot be written is logged and does not stop the payment: the money has moved by then, and the conclusion matters more than the record.
  */
 export class ExchangeLog {
-  private waiting: { exchange: Exchange; written: () => void }[] = [];
-  private isWriting = false;
+  private readonly combiner: Combiner<Exchange, void>;
 
-  constructor(
-    private readonly pool: pg.Pool,
-    private readonly logger: Logger,
-  ) {}
-
-  readonly record = (exchange: Exchange): Promise<void> =>
-    new Promise((written) => {
-      this.waiting.push({ exchange, written });
-      if (!this.isWriting) void this.write();
-    });
-
-  private async write(): Promise<void> {
-    this.isWriting = true;
-    while (this.waiting.length > 0) {
-      const batch = this.waiting.splice(0, BATCH_MAX);
-      const rows = batch.map(({ exchange }) => exchange);
-      await this.pool
-        .query({ name: 'insert_exchanges', text: INSERT, values: [storable(rows)] })
-        .catch((error) => this.logger.error({ err: error, exchanges: rows }, 'exchanges with a payment provider could not be stored'));
-      for (const { written } of batch) written();
-    }
-    this.isWriting = false;
+  constructor(pool: pg.Pool, logger: Logger) {
+    const write = async (exchanges: Exchange[]) => {
+      await pool
+        .query({ name: 'insert_exchanges', text: INSERT, values: [storable(exchanges)] })
+        .catch((error) => logger.error({ err: error, exchanges }, 'exchanges with a payment provider could not be stored'));
+      return [];
+    };
+    this.combiner = new Combiner(write, { batchMax: BATCH_MAX, lanesMax: 1 });
   }
+
+  readonly record = (exchange: Exchange): Promise<void> => this.combiner.add(exchange);
 }
 
 /** JSON knows characters that PostgreSQL cannot store: nulls and half surrogates, which garbage may have. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { addJob, defineTask, type Task, type TaskDefinition } from '../../platform/jobs/index.ts';
+import { addJobs, defineTask, type Task, type TaskDefinition } from '../../platform/jobs/index.ts';
 import type { FollowUp } from '../bookings/index.ts';
 import { performanceKind, tierKind } from '../events/index.ts';
 
@@ -9,8 +9,13 @@ const ISSUE_TICKETS = { name: 'issue-tickets', schema: z.object({ holdId: z.uuid
 const SOLD_AS_TICKETS: readonly string[] = [performanceKind.name, tierKind.name];
 
 /** Whoever books seats or places has the job that issues their tickets with it, or no booking. Other bookings are left alone. */
-export const issueLater: FollowUp = async (em, { holdId, kinds }) => {
-  if (kinds.some((kind) => SOLD_AS_TICKETS.includes(kind))) await addJob(em, ISSUE_TICKETS, { holdId });
+export const issueLater: FollowUp = async (em, bookings) => {
+  const sold = bookings.filter(({ kinds }) => kinds.some((kind) => SOLD_AS_TICKETS.includes(kind)));
+  await addJobs(
+    em,
+    ISSUE_TICKETS,
+    sold.map(({ holdId }) => ({ holdId })),
+  );
 };
 
 /** Issues the tickets of one booking: outside the transaction that confirms it, which has the lock of a pool that is fought for. */

@@ -14,8 +14,9 @@ const PAYING = { hold: 'PAYING', payment: 'PENDING', because: null, captured: 0,
 /** A server that hands out a ticket with each booking, and what decides whether it can. */
 async function ticketing(): Promise<{ app: TestApp; printer: { isBroken: boolean } }> {
   const printer = { isBroken: false };
-  const handOut: FollowUp = async (em, { holdId, paymentId, memberId }) => {
-    await em.execute('insert into print_out (hold_id, payment_id, member_id) values (?, ?, ?)', [holdId, paymentId, memberId]);
+  const handOut: FollowUp = async (em, bookings) => {
+    for (const { holdId, paymentId, memberId } of bookings)
+      await em.execute('insert into print_out (hold_id, payment_id, member_id) values (?, ?, ?)', [holdId, paymentId, memberId]);
     if (printer.isBroken) throw new Error('the printer has no paper');
   };
   const app = await testApp({ extra: { features: [], resolvers: () => [], followUps: [handOut] } });

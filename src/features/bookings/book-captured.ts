@@ -1,0 +1,98 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { CompiledQuery, type Transaction } from 'kysely';
+import type { Logger } from 'pino';
+import type { PoolRow } from '../../inventory/decide-claims.ts';
+import { Combiner } from '../../platform/combiner.ts';
+import type { Database } from '../../platform/database/database.ts';
+import type { Captured, Payment } from '../payments/index.ts';
+import { type Conclusions, close, holdsOf, type Told } from './conclusions.ts';
+
+/** What the provider said of a payment that the caller is at. */
+export interface Capture {
+  /** As the caller left it when it began to ask. */
+  payment: Payment;
+  captured: Captured;
+  /** How many of its rings this answer covers. */
+  ringsAnswered: number;
+}
+
+export interface BookCapturedParts {
+  database: Database;
+  conclusions: Conclusions;
+  tell(told: Told): void;
+  logger: Logger;
+}
+
+/** Each has two transfers, and the ledger takes 512 at once. */
+const BATCH_MAX = 200;
+/** One batch may wait for the row of a pool that is fought for; the payments of others go on. */
+const LANES_MAX = 2;
+
+/**
+ * Books captured payments whose place is still theirs, which is almost every payment: those that are captured at the same moment in one transaction, so that
+ * in a rush the row of their pool is locked, and the disk waited for, once for many. What is not so plain is left to the caller.
+ */
+export class BookCaptured {
+  private readonly combiner: Combiner<Capture, boolean>;
+
+  constructor(private readonly parts: BookCapturedParts) {
+    this.combiner = new Combiner((captures) => this.bookAll(captures), { batchMax: BATCH_MAX, lanesMax: LANES_MAX });
+  }
+
+  /** True when the payment is booked: durable, told, and `payment` is as stored. False when it has to be concluded by itself. */
+  async book(capture: Capture): Promise<boolean> {
+    try {
+      return await this.combiner.add(capture);
+    } catch (error) {
+      // Whatever is wrong with one of a batch must not keep the others: each is concluded by itself, where what is wrong is said.
+      this.parts.logger.warn(
+        { err: error, paymentId: capture.payment.id },
+        'payments could not be booked together, each is booked by itself',
+      );
+      return false;
+    }
+  }
+
+  private async bookAll(captures: Capture[]): Promise<boolean[]> {
+    const told = await this.parts.database.transact(
+      async (em) => {
+        const { booked, pools } = await bookCaptured(em, captures);
+        const kindsOf = new Map(booked.map(({ id, kinds }) => [id, kinds]));
+        const confirmed = captures.flatMap(({ payment, captured }) => {
+          const kinds = kindsOf.get(payment.id);
+          return kinds ? [{ payment: Object.assign(payment, { capturedMinor: captured.amountMinor }), kinds }] : [];
+        });
+        if (confirmed.length > 0) await this.parts.conclusions.settle(em, confirmed);
+        return { ids: new Set(kindsOf.keys()), pools };
+      },
+      { name: 'book-captured' },
+    );
+    const booked = captures.filter(({ payment }) => told.ids.has(payment.id));
+    for (const { payment, captured } of booked) {
+      payment.reference = captured.reference;
+      close(payment, 'APPROVED');
+    }
+    this.parts.tell({ pools: told.pools, holdIds: booked.flatMap(({ payment }) => holdsOf(payment)) });
+    return captures.map(({ payment }) => told.ids.has(payment.id));
+  }
+}
+
+/** On the transaction's own connection: the ORM would write the arrays into the text of the statement. */
+async function bookCaptured(em: EntityManager, captures: readonly Capture[]) {
+  const transaction = em.getTransactionContext<Transaction<unknown>>();
+  if (!transaction) throw new Error('Payments are booked in a transaction: call this inside `transact`.');
+  const { rows } = await transaction.executeQuery<{ answer: { booked: { id: string; kinds: string[] }[]; pools: PoolRow[] } }>(
+    CompiledQuery.raw(BOOK_CAPTURED, [
+      captures.map(({ payment }) => payment.id),
+      captures.map(({ captured }) => captured.reference),
+      captures.map(({ captured }) => captured.amountMinor),
+      captures.map(({ payment }) => payment.busyUntil),
+      captures.map(({ payment }) => payment.rings),
+      captures.map(({ ringsAnswered }) => ringsAnswered),
+    ]),
+  );
+  if (!rows[0]) throw new Error('book_captured returned no row: run the migrations');
+  return rows[0].answer;
+}
+
+const BOOK_CAPTURED = 'select book_captured($1, $2, $3, $4, $5, $6) as answer';
