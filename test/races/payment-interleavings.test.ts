@@ -7,6 +7,7 @@ import {
   forget,
   inside,
   moveWithoutFence,
+  oneByOne,
   postUnderNewIds,
   readWithoutLocks,
 } from '../support/interleaving.ts';
@@ -214,10 +215,16 @@ const interleavings: [name: string, Interleaving][] = [
   ['a webhook comes while another node hears that nothing was paid', webhookWhileAsking],
 ];
 
+async function open(): Promise<RacingNodes> {
+  const nodes = await RacingNodes.open();
+  nodes.one.simulator.sendsWebhooks = false;
+  for (const node of nodes.nodes) oneByOne(node);
+  return nodes;
+}
+
 describe('with everything that protects', () => {
   test.each(interleavings)('%s: it ends well', async (_name, { play, right }) => {
-    await using nodes = await RacingNodes.open();
-    nodes.one.simulator.sendsWebhooks = false;
+    await using nodes = await open();
 
     const end = await play(nodes);
 
@@ -229,8 +236,7 @@ describe('with everything that protects', () => {
 
 describe('without', () => {
   test.each(interleavings)('%s: it is seen to end badly', async (_name, { play, weaken, wrong, isMadeUpFor }) => {
-    await using nodes = await RacingNodes.open();
-    nodes.one.simulator.sendsWebhooks = false;
+    await using nodes = await open();
     await weaken(nodes);
 
     expect(await play(nodes)).toEqual(wrong);

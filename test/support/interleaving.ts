@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { BookCaptured } from '../../src/features/bookings/book-captured.ts';
 import type { Books } from '../../src/features/bookings/books.ts';
 import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
 import type { TestApp } from './app.ts';
@@ -8,6 +9,13 @@ import { eventually } from './wait.ts';
 /** The ends of payments of a node, to run a rival inside one of them. */
 export const conclusionsOf = (node: TestApp): Conclusions =>
   (node.app.bookings.saga as unknown as { parts: { conclusions: Conclusions } }).parts.conclusions;
+
+/** Every payment of a node begins and ends by itself, as those do that are not plain: its transactions can be stepped into. */
+export function oneByOne({ app: { bookings } }: TestApp): void {
+  const { booking } = (bookings.saga as unknown as { parts: { booking: BookCaptured } }).parts;
+  booking.book = () => Promise.resolve(false);
+  Object.assign(bookings.preparing, { startPlainly: () => Promise.resolve(null) });
+}
 
 /**
  * Runs a rival inside the first call of a method, before anything it does. The call goes on when the rival has come to its end, or waits for a lock that the

@@ -5,7 +5,7 @@ import type { BookCaptured } from '../../../src/features/bookings/book-captured.
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { endedOrWaiting } from '../../support/interleaving.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { begin } from '../../support/payments.ts';
+import { begin, heldLesson } from '../../support/payments.ts';
 import { balances, stored } from './stored.ts';
 
 failOnLeaks();
@@ -182,5 +182,54 @@ describe('a payment is not booked with others when', () => {
     expect([await book(), await book()]).toEqual([true, false]);
 
     expect(await app.counters(lessonId)).toEqual({ capacity: 1, held: 0, sold: 1 });
+  });
+});
+
+describe('paying starts in one statement only when', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await testApp();
+    await app.stopSweeping();
+  });
+  afterAll(() => app.close());
+
+  /** A payment whose provider has been told, and which has not begun. */
+  async function prepared() {
+    const { holdId, uuid } = await heldLesson(app);
+    const [payment] = await app.query<{ id: string }>(
+      `insert into payment (hold_id, original_hold_id, member_id, provider, amount_minor, currency, title, cancellation, locale, if_paid_late, idempotency_key, request_hash)
+       values ($1, $1, $2, 'TOSS', 80000, 'KRW', 'Dawn', '[]', 'en', 'SAME', gen_random_uuid(), '') returning id`,
+      [uuidIn(holdId), uuid],
+    );
+    const id = payment?.id as string;
+    const start = async () => (await app.query("select * from start_paying($1, 'theirs', '{}', 600)", [id])).length;
+    return { holdId, id, start };
+  }
+
+  test('nothing stands in the way', async () => {
+    const { holdId, start } = await prepared();
+
+    expect([await start(), await start()]).toEqual([1, 0]);
+
+    expect(await stored(app, holdId)).toEqual([PAYING]);
+  });
+
+  test.each([
+    ['its hold ran out', 'update hold set expires_at = clock_timestamp() where id = (select hold_id from payment where id = $1)'],
+    ['its hold was given up', "select move_hold(hold_id, null, '{HELD}', 'RELEASED') from payment where id = $1"],
+    ['it has ended', "update payment set state = 'ABANDONED', ended_because = 'NOT_PREPARED' where id = $1"],
+    [
+      'another payment of the hold has begun',
+      `insert into payment (hold_id, original_hold_id, member_id, provider, amount_minor, currency, title, cancellation, locale, if_paid_late, idempotency_key, request_hash, is_current)
+       select hold_id, hold_id, member_id, provider, amount_minor, currency, title, cancellation, locale, if_paid_late, gen_random_uuid(), '', true from payment where id = $1`,
+    ],
+  ])('not when %s', async (_, change) => {
+    const { holdId, id, start } = await prepared();
+    await app.query(change, [id]);
+    const before = await stored(app, holdId);
+
+    expect(await start()).toBe(0);
+
+    expect(await stored(app, holdId)).toEqual(before);
   });
 });
