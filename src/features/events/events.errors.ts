@@ -1,6 +1,6 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 
 @ObjectType('EventNotFoundError', { implements: Refusal, description: 'There is no such event, or it is not yours to change.' })
 export class EventNotFoundError extends Refusal {
@@ -39,21 +39,10 @@ export class TierNotFoundError extends Refusal {
   implements: Refusal,
   description: 'What was given does not make an event, a performance, a tier or door staff. Nothing was changed.',
 })
-export class EventInputError extends Refusal {
+export class EventInputError extends InputRefusal {
   readonly code = 'EVENT_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct, for example `title` or `tiers[2].zone`.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }
 
 @ObjectType('TierZonesError', {

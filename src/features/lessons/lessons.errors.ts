@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { Price } from '../../platform/graphql/price.ts';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { EnrollmentType } from './enrollment.types.ts';
 import { LessonType } from './lesson.types.ts';
@@ -150,19 +150,8 @@ export class CapacityBelowTakenError extends Refusal {
 }
 
 @ObjectType('LessonInputError', { implements: Refusal, description: 'What was given does not make a lesson. Nothing was changed.' })
-export class LessonInputError extends Refusal {
+export class LessonInputError extends InputRefusal {
   readonly code = 'LESSON_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }
