@@ -155,28 +155,6 @@ export class MemberLimitBelowTakenError extends Refusal {
   }
 }
 
-@ObjectType('TierCapacityBelowTakenError', {
-  implements: Refusal,
-  description: 'The capacity of a tier may not fall below what is held and sold. Nothing was changed.',
-})
-export class TierCapacityBelowTakenError extends Refusal {
-  readonly code = 'TIER_CAPACITY_BELOW_TAKEN';
-  constructor(held: number, sold: number) {
-    super();
-    this.held = held;
-    this.sold = sold;
-  }
-  @Field(() => Int, { description: 'Places held and not yet paid.' })
-  readonly held: number;
-  @Field(() => Int, { description: 'Places paid for.' })
-  readonly sold: number;
-  text(locale: Locale) {
-    return locale === 'ko'
-      ? `수량을 ${this.held + this.sold}매 아래로 줄일 수 없습니다(결제 ${this.sold}, 대기 ${this.held}).`
-      : `Capacity cannot go below ${this.held + this.sold}: ${this.sold} paid and ${this.held} held. Refund first or wait for holds to end.`;
-  }
-}
-
 abstract class SeatsRefusal extends Refusal {
   constructor(seats: readonly number[]) {
     super();

@@ -8,7 +8,7 @@ import { Price } from '../../platform/graphql/price.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { memberById, RateLimitedError } from '../accounts/index.ts';
-import { AvailabilityType, availabilityById } from '../holds/index.ts';
+import { AvailabilityType, availabilityById, CapacityBelowTakenError } from '../holds/index.ts';
 import { VenueType, venueById } from '../venues/index.ts';
 import type { DoorStaff } from './door-staff.ts';
 import type { Event, Performance, Tier } from './event.entity.ts';
@@ -23,7 +23,6 @@ import {
   PerformanceNotFoundError,
   SeatsHeldOrSoldError,
   SeatsNeverSoldError,
-  TierCapacityBelowTakenError,
   TierNotFoundError,
   TierZonesError,
   TooManyDoorStaffError,
@@ -192,7 +191,7 @@ const ChangeTierCapacityResult = resultOf(
   TierSuccess,
   EventInputError,
   TierNotFoundError,
-  TierCapacityBelowTakenError,
+  CapacityBelowTakenError,
 );
 const AddDoorStaffResult = resultOf(
   'AddDoorStaffResult',

@@ -21,7 +21,7 @@ export { AuditService } from './audit.service.ts';
 export { auditTask } from './audit.tasks.ts';
 export { CANCELLATION_STEPS_MAX, cancellationProblem, earliestFirst, FREE_UNTIL_START } from './cancellation.ts';
 export { CancellationStepInput, CancellationStepType } from './cancellation.types.ts';
-export { BusyError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from './holds.errors.ts';
+export { BusyError, CapacityBelowTakenError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from './holds.errors.ts';
 export { availabilityById, holdById } from './holds.loaders.ts';
 export { poolIdsOf } from './holds.resolver.ts';
 export { AvailabilityType, HoldStateEnum, HoldType, holdNodeId, LatePaymentChoiceEnum } from './holds.types.ts';

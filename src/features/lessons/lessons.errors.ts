@@ -127,28 +127,6 @@ export class LockerGenderUnknownError extends Refusal {
   }
 }
 
-@ObjectType('CapacityBelowTakenError', {
-  implements: Refusal,
-  description: 'Capacity may not fall below what is held and sold. Nothing was changed.',
-})
-export class CapacityBelowTakenError extends Refusal {
-  readonly code = 'CAPACITY_BELOW_TAKEN';
-  constructor(held: number, sold: number) {
-    super();
-    this.held = held;
-    this.sold = sold;
-  }
-  @Field(() => Int, { description: 'Places held and not yet paid; they come back within 5 minutes or become sold.' })
-  readonly held: number;
-  @Field(() => Int, { description: 'Places paid for.' })
-  readonly sold: number;
-  text(locale: Locale) {
-    return locale === 'ko'
-      ? `정원을 ${this.held + this.sold}명 아래로 줄일 수 없습니다(결제 ${this.sold}, 대기 ${this.held}).`
-      : `Capacity cannot go below ${this.held + this.sold}: ${this.sold} paid and ${this.held} held. Cancel enrolments first or wait for holds to end.`;
-  }
-}
-
 @ObjectType('LessonInputError', { implements: Refusal, description: 'What was given does not make a lesson. Nothing was changed.' })
 export class LessonInputError extends InputRefusal {
   readonly code = 'LESSON_INPUT';

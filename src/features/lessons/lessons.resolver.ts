@@ -24,14 +24,13 @@ import { YearMonth } from '../../platform/graphql/scalars.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { type Gender, memberById } from '../accounts/index.ts';
-import { AvailabilityType, availabilityById, BusyError } from '../holds/index.ts';
+import { AvailabilityType, availabilityById, BusyError, CapacityBelowTakenError } from '../holds/index.ts';
 import { EnrollmentConnection, EnrollmentType } from './enrollment.types.ts';
 import type { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { InstructorType, LessonConnection, LessonSessionType, LessonType, LockerStockType } from './lesson.types.ts';
 import { sessionsOf } from './lesson-sessions.ts';
 import {
   AlreadyEnrolledError,
-  CapacityBelowTakenError,
   LessonInputError,
   LessonNotFoundError,
   LessonNotYetOnSaleError,
