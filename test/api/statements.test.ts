@@ -3,45 +3,24 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
-import { isOfLoop } from '../support/statements.ts';
+import { countStatements, type Statements } from '../support/statements.ts';
 
 failOnLeaks();
 
 describe('the statements an operation needs', () => {
   let app: TestApp;
-  let statements: string[] = [];
-  let unwrap: () => void;
+  let statements: Statements;
 
   beforeAll(async () => {
     app = await testApp();
     await app.stopSweeping();
     app.simulator.sendsWebhooks = false;
-    // Every statement of this process goes through this method, whoever asked for it.
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client);
-    client.release();
-    const { query } = prototype;
-    prototype.query = function counted(this: unknown, ...args: unknown[]) {
-      const [config] = args as [string | { text: string }];
-      statements.push(typeof config === 'string' ? config : config.text);
-      return query.apply(this, args);
-    };
-    unwrap = () => {
-      prototype.query = query;
-    };
+    statements = await countStatements(app);
   });
   afterAll(async () => {
-    unwrap();
+    statements.stop();
     await app.close();
   });
-
-  /** What was sent to the database while `work` ran, without the tests' own, the sweeper's and those that look for something to offer. */
-  async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-    await work(); // Connections are opened and documents parsed.
-    statements = [];
-    await work();
-    return statements.filter((text) => !isOfLoop(text));
-  }
 
   /** The table a statement reads first. */
   const tableOf = (text: string) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1];
@@ -56,7 +35,7 @@ describe('the statements an operation needs', () => {
     }
     const page = (first: number) => () => app.anonymous.run('TestTimetable', { first, filter: { month: '2032-01' } });
 
-    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
+    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
 
     expect((await page(20)()).nodes).toHaveLength(20);
     // Lessons, their number, their pools (price and sale window), their instructors, their availability.
@@ -79,8 +58,8 @@ describe('the statements an operation needs', () => {
     for (let made = 0; made < 20; made++) await enroll(member);
 
     const [one, twenty] = [
-      await statementsOf(() => other.client.run('TestMyEnrollments')),
-      await statementsOf(() => member.client.run('TestMyEnrollments')),
+      await statements.of(() => other.client.run('TestMyEnrollments')),
+      await statements.of(() => member.client.run('TestMyEnrollments')),
     ];
 
     expect((await member.client.run('TestMyEnrollments')).nodes).toHaveLength(20);
@@ -107,7 +86,7 @@ describe('the statements an operation needs', () => {
     const query = `query ($first: Int!) { myPayments(first: $first) { totalCount pageInfo { endCursor } nodes { ${PAYMENT} } } }`;
     const page = (first: number) => () => admin.client.post({ query, variables: { first } });
 
-    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
+    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
 
     const { data, errors } = await page(20)();
     expect(errors).toEqual([]);
@@ -135,7 +114,7 @@ describe('the statements an operation needs', () => {
     const query = `query ($first: Int!) { reconciliation { open deposits { amountMinor } items(first: $first) { nodes { since payment { ${PAYMENT} } } } } }`;
     const page = (first: number) => () => admin.client.post({ query, variables: { first } });
 
-    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
+    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
 
     const { data, errors } = await page(20)();
     expect(errors).toEqual([]);
@@ -154,7 +133,7 @@ describe('the statements an operation needs', () => {
       'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on EnrollSuccess { enrollment { id state expiresAt } } } }';
     const ids = [...lessonIds];
 
-    const sent = await statementsOf(() =>
+    const sent = await statements.of(() =>
       client.post({ query, variables: { input: { lessonId: ids.pop(), idempotencyKey: randomUUID() } } }),
     );
 
@@ -167,7 +146,7 @@ describe('the statements an operation needs', () => {
     const { client } = await app.member();
     const query = 'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on Error { code } } }';
 
-    const sent = await statementsOf(() => client.post({ query, variables: { input: { lessonId, idempotencyKey: randomUUID() } } }));
+    const sent = await statements.of(() => client.post({ query, variables: { input: { lessonId, idempotencyKey: randomUUID() } } }));
 
     expect(sent).toHaveLength(2);
   });
