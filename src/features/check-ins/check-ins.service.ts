@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { GraphQLError } from 'graphql';
-import { type Database, jitterMs, retryCauseOf } from '../../platform/database/database.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { retryCauseOf, retrying } from '../../platform/database/retrying.ts';
 import { faultOfText } from '../../platform/graphql/text-hygiene.ts';
 import { type IdempotencyKeyReusedError, idempotently } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
@@ -58,7 +58,6 @@ export interface CheckInsParts {
 
 const GATE_CHARACTERS_MAX = 50;
 const REASON_CHARACTERS_MAX = 200;
-const RETRIES_MAX = 3;
 
 /** Lets people in, once for each ticket. What is decided and how is one function of the database, `check_in`. */
 export class CheckInsService {
@@ -184,16 +183,14 @@ export class CheckInsService {
   }
 
   /** One statement and one commit. Safe to send again, also after a lost connection: the ids of the scans tell what was decided. */
-  private async decide(values: CheckInParameters): Promise<CheckInAnswer> {
-    for (let attempt = 0; ; attempt++) {
-      try {
+  private decide(values: CheckInParameters): Promise<CheckInAnswer> {
+    return retrying(
+      async () => {
         const { rows } = await this.parts.database.pool.query<{ answer: CheckInAnswer }>({ name: 'check_in', text: CHECK_IN, values });
         return (rows[0] as { answer: CheckInAnswer }).answer;
-      } catch (error) {
-        if (!retryCauseOf(error) || attempt >= RETRIES_MAX) throw error;
-        await delay(jitterMs(attempt));
-      }
-    }
+      },
+      { causeOf: retryCauseOf },
+    );
   }
 
   private async outcomeOf(scan: DecidedScan, { now, opensAt, closesAt }: DecidedAnswer): Promise<CheckedIn | Refusal> {
