@@ -23,6 +23,6 @@ export { CANCELLATION_STEPS_MAX, cancellationProblem, earliestFirst, FREE_UNTIL_
 export { CancellationStepInput, CancellationStepType } from './cancellation.types.ts';
 export { BusyError, CapacityBelowTakenError, HoldExpiredError, HoldNotFoundError, HoldNotOpenError } from './holds.errors.ts';
 export { availabilityById, holdById } from './holds.loaders.ts';
-export { poolIdsOf } from './holds.resolver.ts';
+export { poolIdsOf, priceAudit } from './holds.resolver.ts';
 export { AvailabilityType, HoldStateEnum, HoldType, holdNodeId, LatePaymentChoiceEnum } from './holds.types.ts';
 export { type CancellationPolicy, type CancellationStep, type Product, type ProductTerms, refundPercent, titleWith } from './product.ts';
