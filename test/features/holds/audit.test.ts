@@ -128,6 +128,6 @@ describe('inventoryAudit', () => {
 
     const { extensions } = await app.anonymous.post({ query: '{ inventoryAudit { checks { name } } }' });
 
-    expect(extensions?.cost.requested).toBe(100 + CHECKS.length);
+    expect(extensions?.cost?.requested).toBe(100 + CHECKS.length);
   });
 });
