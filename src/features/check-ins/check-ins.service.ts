@@ -6,6 +6,7 @@ import { retryCauseOf, retrying } from '../../platform/database/retrying.ts';
 import { faultOfText } from '../../platform/graphql/text-hygiene.ts';
 import { type IdempotencyKeyReusedError, idempotently } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
+import type { GatheredNews } from '../../platform/subscriptions/gathered-news.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import { isUuid } from '../../platform/uuid.ts';
 import type { PerformanceSheets } from '../events/index.ts';
@@ -24,7 +25,7 @@ import {
   TicketReplacedError,
   WrongPerformanceError,
 } from './check-ins.errors.ts';
-import { DoorNews, type DoorStatus, doorStatuses } from './live-doors.ts';
+import { type DoorStatus, doorNews, doorStatuses } from './live-doors.ts';
 
 /** Who scans. */
 export interface DoorStaff {
@@ -61,10 +62,10 @@ const REASON_CHARACTERS_MAX = 200;
 
 /** Lets people in, once for each ticket. What is decided and how is one function of the database, `check_in`. */
 export class CheckInsService {
-  private readonly news: DoorNews;
+  private readonly news: GatheredNews<DoorStatus>;
 
   constructor(private readonly parts: CheckInsParts) {
-    this.news = new DoorNews(parts.database.pool, parts.live);
+    this.news = doorNews(parts.database.pool, parts.live);
   }
 
   async scan(staff: DoorStaff, performanceId: string, scan: Scan): Promise<CheckedIn | Refusal> {
@@ -73,7 +74,7 @@ export class CheckInsService {
     const answer = await this.decide([performanceId, staff.memberId, staff.isAdmin, false, JSON.stringify([asked])]);
     if (answer.outcome === 'NOT_FOUND') return new DoorNotFoundError();
     if (answer.outcome === 'CLOSED') return doorClosed(answer);
-    this.news.tell(performanceId);
+    this.news.tell([performanceId]);
     return this.outcomeOf(answer.scans[0] as DecidedScan, answer);
   }
 
@@ -127,7 +128,7 @@ export class CheckInsService {
       case 'NOT_CHECKED_IN':
         return new TicketNotCheckedInError();
       case 'UNDONE':
-        this.news.tell(performanceId);
+        this.news.tell([performanceId]);
         return { ticket: ticketOf(answer), entry: entryOf(answer) };
       default:
         return answer satisfies never;
@@ -225,7 +226,7 @@ export class CheckInsService {
   private uploaded(performanceId: string, answer: CheckInAnswer): UploadedScan[] | Refusal {
     if (answer.outcome === 'NOT_FOUND') return new DoorNotFoundError();
     if (answer.outcome === 'CLOSED') throw new Error('check_in takes uploads at any time, and yet it answered CLOSED.');
-    this.news.tell(performanceId);
+    this.news.tell([performanceId]);
     return answer.scans.map((scan) => ({
       id: scan.id,
       result: scan.result,
