@@ -22,6 +22,8 @@ describe('the statements an operation needs', () => {
     await app.close();
   });
 
+  const statementsOf = (work: () => Promise<unknown>) => statements.of(work);
+
   /** The table a statement reads first. */
   const tableOf = (text: string) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1];
 
@@ -35,7 +37,7 @@ describe('the statements an operation needs', () => {
     }
     const page = (first: number) => () => app.anonymous.run('TestTimetable', { first, filter: { month: '2032-01' } });
 
-    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
+    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
 
     expect((await page(20)()).nodes).toHaveLength(20);
     // Lessons, their number, their pools (price and sale window), their instructors, their availability.
@@ -58,8 +60,8 @@ describe('the statements an operation needs', () => {
     for (let made = 0; made < 20; made++) await enroll(member);
 
     const [one, twenty] = [
-      await statements.of(() => other.client.run('TestMyEnrollments')),
-      await statements.of(() => member.client.run('TestMyEnrollments')),
+      await statementsOf(() => other.client.run('TestMyEnrollments')),
+      await statementsOf(() => member.client.run('TestMyEnrollments')),
     ];
 
     expect((await member.client.run('TestMyEnrollments')).nodes).toHaveLength(20);
@@ -86,7 +88,7 @@ describe('the statements an operation needs', () => {
     const query = `query ($first: Int!) { myPayments(first: $first) { totalCount pageInfo { endCursor } nodes { ${PAYMENT} } } }`;
     const page = (first: number) => () => admin.client.post({ query, variables: { first } });
 
-    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
+    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
 
     const { data, errors } = await page(20)();
     expect(errors).toEqual([]);
@@ -114,7 +116,7 @@ describe('the statements an operation needs', () => {
     const query = `query ($first: Int!) { reconciliation { open deposits { amountMinor } items(first: $first) { nodes { since payment { ${PAYMENT} } } } } }`;
     const page = (first: number) => () => admin.client.post({ query, variables: { first } });
 
-    const [one, twenty] = [await statements.of(page(1)), await statements.of(page(20))];
+    const [one, twenty] = [await statementsOf(page(1)), await statementsOf(page(20))];
 
     const { data, errors } = await page(20)();
     expect(errors).toEqual([]);
@@ -133,7 +135,7 @@ describe('the statements an operation needs', () => {
       'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on EnrollSuccess { enrollment { id state expiresAt } } } }';
     const ids = [...lessonIds];
 
-    const sent = await statements.of(() =>
+    const sent = await statementsOf(() =>
       client.post({ query, variables: { input: { lessonId: ids.pop(), idempotencyKey: randomUUID() } } }),
     );
 
@@ -146,7 +148,7 @@ describe('the statements an operation needs', () => {
     const { client } = await app.member();
     const query = 'mutation ($input: EnrollInput!) { enroll(input: $input) { ... on Error { code } } }';
 
-    const sent = await statements.of(() => client.post({ query, variables: { input: { lessonId, idempotencyKey: randomUUID() } } }));
+    const sent = await statementsOf(() => client.post({ query, variables: { input: { lessonId, idempotencyKey: randomUUID() } } }));
 
     expect(sent).toHaveLength(2);
   });

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient, VariablesOf } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
-import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { visit } from './browser.ts';
 import { stored, unpaid } from './stored.ts';
@@ -25,8 +24,13 @@ describe('payments', () => {
   let app: TestApp;
   /** A second node on the same database and the same providers. */
   let other: TestApp;
-  onTwoNodes((...nodes) => {
-    [app, other] = nodes;
+  beforeAll(async () => {
+    app = await testApp();
+    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
+  });
+  afterAll(async () => {
+    await other.close();
+    await app.close();
   });
 
   const captures = (paymentId: string) => app.simulator.payment(uuidIn(paymentId))?.entries ?? [];

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
-import type { TestApp } from '../../support/app.ts';
+import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { DoorWatch } from './door-watch.ts';
 import { aDoor, type Door, issue, refund } from './doors.ts';
@@ -14,11 +13,14 @@ describe('checkInsChanged', () => {
   let app: TestApp;
   /** Another node on the same database: it hears of nothing but by reading again. */
   let other: TestApp;
+  beforeAll(async () => {
+    app = await testApp();
+    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
+  });
   afterAll(async () => {
     expect(await app.brokenInvariants()).toEqual([]);
-  });
-  onTwoNodes((...nodes) => {
-    [app, other] = nodes;
+    await other.close();
+    await app.close();
   });
 
   const scan = (door: Door, code: string) =>

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, type TestMember, tally, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { ended, payFor } from '../../support/payments.ts';
-import { onTwoNodes } from '../../support/two-nodes.ts';
 
 const POLICIES = ['PESSIMISTIC', 'OPTIMISTIC'] as const;
 
@@ -13,8 +12,13 @@ describe('never past its capacity', () => {
   let app: TestApp;
   /** A second node on the same database. */
   let other: TestApp;
-  onTwoNodes((...nodes) => {
-    [app, other] = nodes;
+  beforeAll(async () => {
+    app = await testApp();
+    other = await testApp({ databaseUrl: app.databaseUrl });
+  });
+  afterAll(async () => {
+    await other.close();
+    await app.close();
   });
 
   /** Every member at once, every second one at the other node. */
