@@ -17,7 +17,6 @@ import {
   bookingsResolvers,
   type FollowUp,
   registerBookingsHttp,
-  reviveBooking,
   sameBooking,
 } from './features/bookings/index.ts';
 import {
@@ -26,7 +25,6 @@ import {
   type DoorStatus,
   doorStatuses,
   registerCheckInsHttp,
-  reviveDoorStatus,
   sameDoorStatus,
 } from './features/check-ins/index.ts';
 import {
@@ -58,7 +56,6 @@ import { PerformanceAvailabilities, SeatMaps, seatMapsResolvers, seatsChangedSou
 import {
   type FollowedByMember,
   followedByMembers,
-  reviveFollowed,
   SeatOffers,
   SeatWatchesService,
   sameFollowed,
@@ -176,7 +173,6 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     fanOut,
     read: (ids) => bookingStates(database.pool, ids),
     sameState: sameBooking,
-    revive: reviveBooking,
     logger,
     metrics: socketMetrics,
   });
@@ -185,7 +181,6 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     fanOut,
     read: (ids) => doorStatuses(database.pool, ids),
     sameState: sameDoorStatus,
-    revive: reviveDoorStatus,
     logger,
     metrics: socketMetrics,
   });
@@ -194,7 +189,6 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
     fanOut,
     read: (ids) => followedByMembers(database.pool, ids),
     sameState: sameFollowed,
-    revive: reviveFollowed,
     logger,
     metrics: socketMetrics,
   });

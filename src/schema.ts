@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { buildSchema, type NonEmptyArray } from 'type-graphql';
 import type { Feature } from './features/feature.ts';
+import { priceAudit } from './features/holds/index.ts';
 import { authChecker } from './platform/graphql/authorization.ts';
 import { NodeResolver } from './platform/graphql/node-ids.ts';
 import { scalarsMap } from './platform/graphql/scalars.ts';
@@ -10,8 +11,8 @@ import { scalarsMap } from './platform/graphql/scalars.ts';
 export type ResolverClass = Function;
 
 /** Builds the schema of these features. `instanceOf` gives the one instance of each resolver class. */
-export function schemaOf(features: readonly Feature[], instanceOf: (resolver: ResolverClass) => object): Promise<GraphQLSchema> {
-  return buildSchema({
+export async function schemaOf(features: readonly Feature[], instanceOf: (resolver: ResolverClass) => object): Promise<GraphQLSchema> {
+  const schema = await buildSchema({
     resolvers: [NodeResolver, ...features.flatMap((feature) => feature.resolvers ?? [])] as unknown as NonEmptyArray<ResolverClass>,
     orphanedTypes: features.flatMap((feature) => feature.orphanedTypes ?? []),
     container: { get: (resolver: ResolverClass) => instanceOf(resolver) },
@@ -27,4 +28,6 @@ export function schemaOf(features: readonly Feature[], instanceOf: (resolver: Re
       },
     } as never,
   });
+  priceAudit(schema, features.flatMap(({ checks }) => checks ?? []).length);
+  return schema;
 }

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { jitterMs, type RetryCause, retryCauseOf } from '../platform/database/database.ts';
+import { type RetryCause, retryCauseOf, retrying } from '../platform/database/retrying.ts';
 import { SQLSTATE, sqlStateOf } from '../platform/database/sqlstates.ts';
 import { BUSY, type ClaimAnswer, type ClaimRequest } from './claim.ts';
 import { CLAIM_HOLDS, claimParameters, type Decision, readDecision } from './decide-claims.ts';
@@ -30,8 +29,6 @@ interface Waiting {
   answer(answer: ClaimAnswer): void;
   fail(error: unknown): void;
 }
-
-const RETRIES_MAX = 3;
 
 /**
  * Combines claims: while a transaction for a pool is in flight, arriving claims wait, and the next transaction takes all of them.
@@ -103,22 +100,22 @@ export class ClaimCombiner {
   }
 
   /** Safe to send again after a lost connection: the keys on the holds tell what was written. */
-  private async decide(claims: readonly ClaimRequest[]): Promise<Decision> {
-    for (let attempt = 0; ; attempt++) {
-      try {
+  private decide(claims: readonly ClaimRequest[]): Promise<Decision> {
+    return retrying(
+      async () => {
         const result = await this.pool.query({ name: 'claim_holds', text: CLAIM_HOLDS, values: claimParameters(claims, true) });
         const decision = readDecision(result.rows[0].decision);
         this.observer.batch(claims.length, decision.lockWaitMs);
         return decision;
-      } catch (error) {
+      },
+      {
         // A twin in another lane or node won this key after we had looked for it: looking again finds its hold.
-        if (claims.length === 1 && attempt < RETRIES_MAX && sqlStateOf(error) === SQLSTATE.uniqueViolation) continue;
-        const cause = retryCauseOf(error);
-        if (!cause || attempt >= RETRIES_MAX) throw error;
-        this.observer.retried(cause);
-        await delay(jitterMs(attempt));
-      }
-    }
+        causeOf: (error) => (claims.length === 1 && sqlStateOf(error) === SQLSTATE.uniqueViolation ? 'twin' : retryCauseOf(error)),
+        retried: (cause) => {
+          if (cause !== 'twin') this.observer.retried(cause);
+        },
+      },
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { RetryCause } from '../platform/database/database.ts';
+import type { RetryCause } from '../platform/database/retrying.ts';
 
 /** The kernel's numbers, under `lastseat_`. Outcomes are labelled by kind and reason, never by pool: labels must stay few. */
 export class InventoryMetrics {

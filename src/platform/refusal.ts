@@ -25,3 +25,18 @@ export abstract class Refusal {
 
   abstract text(locale: Locale): string;
 }
+
+/** Something of the input is wrong. Says which field, as the client named it; each feature has a type and a code of its own. */
+export abstract class InputRefusal extends Refusal {
+  constructor(
+    readonly field: string,
+    private readonly en: string,
+    private readonly ko: string,
+  ) {
+    super();
+  }
+
+  text(locale: Locale) {
+    return locale === 'ko' ? this.ko : this.en;
+  }
+}

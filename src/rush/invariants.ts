@@ -91,7 +91,6 @@ export function judge(facts: Facts): Invariant[] {
 }
 
 function auditJudged({ audit, state }: Facts): Invariant[] {
-  const broken = audit?.checks.filter((check) => check.violations > 0) ?? [];
   return [
     {
       name: 'nothing-oversold',
@@ -99,15 +98,20 @@ function auditJudged({ audit, state }: Facts): Invariant[] {
       kept: audit?.oversold === 0 && state.free >= 0,
       found: audit ? `${audit.oversold} oversold` : 'no audit from after the rush',
     },
-    {
-      name: 'audit-kept',
-      promise: 'Every check of the audit holds: the counters equal the rows.',
-      kept: audit?.ok === true && broken.length === 0,
-      found: audit
-        ? `${audit.checks.length - broken.length} of ${audit.checks.length} hold${broken.map(({ name, violations }) => `; ${name}: ${violations}`).join('')}`
-        : 'no audit from after the rush',
-    },
+    auditKept(audit),
   ];
+}
+
+export function auditKept(audit: Audit | null): Invariant {
+  const broken = audit?.checks.filter(({ violations }) => violations > 0) ?? [];
+  return {
+    name: 'audit-kept',
+    promise: 'Every check of the audit holds: nothing is held twice, and the counters equal the rows.',
+    kept: audit?.ok === true && broken.length === 0,
+    found: audit
+      ? `${audit.checks.length - broken.length} of ${audit.checks.length} hold${broken.map(({ name, violations }) => `; ${name}: ${violations}`).join('')}`
+      : 'no audit from after the rush',
+  };
 }
 
 function watchersJudged({ watched, state }: Facts): Invariant[] {

@@ -3,45 +3,26 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
-import { isOfLoop } from '../support/statements.ts';
+import { countStatements, type Statements } from '../support/statements.ts';
 
 failOnLeaks();
 
 describe('the statements an operation needs', () => {
   let app: TestApp;
-  let statements: string[] = [];
-  let unwrap: () => void;
+  let statements: Statements;
 
   beforeAll(async () => {
     app = await testApp();
     await app.stopSweeping();
     app.simulator.sendsWebhooks = false;
-    // Every statement of this process goes through this method, whoever asked for it.
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client);
-    client.release();
-    const { query } = prototype;
-    prototype.query = function counted(this: unknown, ...args: unknown[]) {
-      const [config] = args as [string | { text: string }];
-      statements.push(typeof config === 'string' ? config : config.text);
-      return query.apply(this, args);
-    };
-    unwrap = () => {
-      prototype.query = query;
-    };
+    statements = await countStatements(app);
   });
   afterAll(async () => {
-    unwrap();
+    statements.stop();
     await app.close();
   });
 
-  /** What was sent to the database while `work` ran, without the tests' own, the sweeper's and those that look for something to offer. */
-  async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-    await work(); // Connections are opened and documents parsed.
-    statements = [];
-    await work();
-    return statements.filter((text) => !isOfLoop(text));
-  }
+  const statementsOf = (work: () => Promise<unknown>) => statements.of(work);
 
   /** The table a statement reads first. */
   const tableOf = (text: string) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1];

@@ -1,9 +1,10 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { AccessTokens } from '../../src/features/accounts/index.ts';
 import { ACCESS_TOKEN_SECRET, type TestApp, testApp } from '../support/app.ts';
 import { Watch } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { onTwoNodes } from '../support/two-nodes.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
@@ -18,13 +19,8 @@ describe('access tokens', () => {
   let app: TestApp;
   /** A second node on the same database, with no Redis between them. */
   let other: TestApp;
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl });
-  });
-  afterAll(async () => {
-    await other.close();
-    await app.close();
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
 
   async function session() {

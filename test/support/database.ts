@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { EntitySchema } from '@mikro-orm/postgresql';
 import { pino } from 'pino';
-import { Database, type RetryCause, type TransactObserver } from '../../src/platform/database/database.ts';
+import { Database, type TransactObserver } from '../../src/platform/database/database.ts';
 import { openOrm } from '../../src/platform/database/orm.ts';
+import type { RetryCause } from '../../src/platform/database/retrying.ts';
 import { SERVER_URL, TEMPLATE } from './postgres.ts';
 import { query, urlOf } from './sql.ts';
 

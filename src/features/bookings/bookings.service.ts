@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Database } from '../../platform/database/database.ts';
+import type { GatheredNews } from '../../platform/subscriptions/gathered-news.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import type { Product } from '../holds/index.ts';
 import type { PaymentProvider, ProviderName } from '../payments/index.ts';
@@ -10,7 +11,7 @@ import { ReturnAddresses } from './bookings.http.ts';
 import { Books } from './books.ts';
 import { CancelBooking } from './cancel-booking.ts';
 import { Conclusions, type FollowUp, type Told } from './conclusions.ts';
-import { BookingNews, type BookingState } from './live-bookings.ts';
+import { type BookingState, bookingNews } from './live-bookings.ts';
 import { PaymentSaga } from './payment-saga.ts';
 import { PreparePayment } from './prepare-payment.ts';
 import { Reconciler } from './reconciler.ts';
@@ -54,13 +55,13 @@ export class BookingsService {
   readonly refunding: RefundPayment;
   readonly reconciler: Reconciler;
   readonly webhooks: Webhooks;
-  private readonly news: BookingNews;
+  private readonly news: GatheredNews<BookingState>;
 
   constructor(parts: BookingsParts, options: BookingsOptions) {
     const { database, inventory, providers, followUps, reached, registry, logger } = parts;
     const products = new Map(parts.products.map((product) => [product.kind, product]));
     this.addresses = new ReturnAddresses(options.returnSecret, parts.publicUrl);
-    this.news = new BookingNews(database.pool, parts.live);
+    this.news = bookingNews(database.pool, parts.live);
     const books = new Books(options.feeBasisPoints);
     const conclusions = new Conclusions({ database, inventory, providers, products, books, followUps });
     const returnUrlsOf = (paymentId: string) => this.addresses.of(paymentId);

@@ -22,5 +22,5 @@ export const bookingsResolvers = (bookingsService: BookingsService): object[] =>
 export { registerBookingsHttp } from './bookings.http.ts';
 export { BookingsService } from './bookings.service.ts';
 export type { Booked, FollowUp } from './conclusions.ts';
-export { type BookingState, bookingStates, reviveBooking, sameBooking } from './live-bookings.ts';
+export { type BookingState, bookingStates, sameBooking } from './live-bookings.ts';
 export { WAYPOINTS, type Waypoint } from './waypoints.ts';

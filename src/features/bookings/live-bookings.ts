@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { HoldState } from '../../inventory/hold-states.ts';
-import type { JsonValue } from '../../platform/subscriptions/fan-out.ts';
+import { GatheredNews } from '../../platform/subscriptions/gathered-news.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import type { PaymentState } from '../payments/index.ts';
 
@@ -35,47 +35,9 @@ const STATES = `
 export const sameBooking = (a: BookingState, b: BookingState): boolean =>
   a.state === b.state && a.paymentId === b.paymentId && a.paymentState === b.paymentState;
 
-export const reviveBooking = (message: JsonValue): BookingState => message as unknown as BookingState;
-
-/** So many changes of one turn are read in one statement. */
-const READ_MAX = 100;
 /** A rush confirms many at once; their watchers wait no longer than they would for the pace of the messages. */
 const GATHER_MS = 20;
 
 /** Tells every node's watchers what committed changes left behind, some at a time. */
-export class BookingNews {
-  private readonly changed = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
-  private sending: Promise<void> = Promise.resolve();
-
-  constructor(
-    private readonly pool: pg.Pool,
-    private readonly live: LiveObjects<BookingState>,
-  ) {}
-
-  readonly tell = (holdIds: readonly string[]): void => {
-    for (const id of holdIds) this.changed.add(id);
-    if (this.changed.size > 0) this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
-  };
-
-  /** Sends what waits, and waits for what is being sent. */
-  async close(): Promise<void> {
-    clearTimeout(this.timer);
-    this.flush();
-    await this.sending;
-  }
-
-  private flush(): void {
-    this.timer = undefined;
-    const ids = [...this.changed];
-    this.changed.clear();
-    for (let from = 0; from < ids.length; from += READ_MAX) {
-      const some = ids.slice(from, from + READ_MAX);
-      // Lost news is made good by the watchers' own reading.
-      const send = async () => {
-        for (const state of await bookingStates(this.pool, some)) this.live.publish(state);
-      };
-      this.sending = this.sending.then(send, send).catch(() => undefined);
-    }
-  }
-}
+export const bookingNews = (pool: pg.Pool, live: LiveObjects<BookingState>): GatheredNews<BookingState> =>
+  new GatheredNews({ gatherMs: GATHER_MS, read: (ids) => bookingStates(pool, ids), publish: (state) => live.publish(state) });

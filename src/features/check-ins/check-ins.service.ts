@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { GraphQLError } from 'graphql';
-import { type Database, jitterMs, retryCauseOf } from '../../platform/database/database.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { retryCauseOf, retrying } from '../../platform/database/retrying.ts';
 import { faultOfText } from '../../platform/graphql/text-hygiene.ts';
 import { type IdempotencyKeyReusedError, idempotently } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
+import type { GatheredNews } from '../../platform/subscriptions/gathered-news.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import { isUuid } from '../../platform/uuid.ts';
 import type { PerformanceSheets } from '../events/index.ts';
@@ -24,7 +25,7 @@ import {
   TicketReplacedError,
   WrongPerformanceError,
 } from './check-ins.errors.ts';
-import { DoorNews, type DoorStatus, doorStatuses } from './live-doors.ts';
+import { type DoorStatus, doorNews, doorStatuses } from './live-doors.ts';
 
 /** Who scans. */
 export interface DoorStaff {
@@ -58,14 +59,13 @@ export interface CheckInsParts {
 
 const GATE_CHARACTERS_MAX = 50;
 const REASON_CHARACTERS_MAX = 200;
-const RETRIES_MAX = 3;
 
 /** Lets people in, once for each ticket. What is decided and how is one function of the database, `check_in`. */
 export class CheckInsService {
-  private readonly news: DoorNews;
+  private readonly news: GatheredNews<DoorStatus>;
 
   constructor(private readonly parts: CheckInsParts) {
-    this.news = new DoorNews(parts.database.pool, parts.live);
+    this.news = doorNews(parts.database.pool, parts.live);
   }
 
   async scan(staff: DoorStaff, performanceId: string, scan: Scan): Promise<CheckedIn | Refusal> {
@@ -74,7 +74,7 @@ export class CheckInsService {
     const answer = await this.decide([performanceId, staff.memberId, staff.isAdmin, false, JSON.stringify([asked])]);
     if (answer.outcome === 'NOT_FOUND') return new DoorNotFoundError();
     if (answer.outcome === 'CLOSED') return doorClosed(answer);
-    this.news.tell(performanceId);
+    this.news.tell([performanceId]);
     return this.outcomeOf(answer.scans[0] as DecidedScan, answer);
   }
 
@@ -128,7 +128,7 @@ export class CheckInsService {
       case 'NOT_CHECKED_IN':
         return new TicketNotCheckedInError();
       case 'UNDONE':
-        this.news.tell(performanceId);
+        this.news.tell([performanceId]);
         return { ticket: ticketOf(answer), entry: entryOf(answer) };
       default:
         return answer satisfies never;
@@ -184,16 +184,14 @@ export class CheckInsService {
   }
 
   /** One statement and one commit. Safe to send again, also after a lost connection: the ids of the scans tell what was decided. */
-  private async decide(values: CheckInParameters): Promise<CheckInAnswer> {
-    for (let attempt = 0; ; attempt++) {
-      try {
+  private decide(values: CheckInParameters): Promise<CheckInAnswer> {
+    return retrying(
+      async () => {
         const { rows } = await this.parts.database.pool.query<{ answer: CheckInAnswer }>({ name: 'check_in', text: CHECK_IN, values });
         return (rows[0] as { answer: CheckInAnswer }).answer;
-      } catch (error) {
-        if (!retryCauseOf(error) || attempt >= RETRIES_MAX) throw error;
-        await delay(jitterMs(attempt));
-      }
-    }
+      },
+      { causeOf: retryCauseOf },
+    );
   }
 
   private async outcomeOf(scan: DecidedScan, { now, opensAt, closesAt }: DecidedAnswer): Promise<CheckedIn | Refusal> {
@@ -228,7 +226,7 @@ export class CheckInsService {
   private uploaded(performanceId: string, answer: CheckInAnswer): UploadedScan[] | Refusal {
     if (answer.outcome === 'NOT_FOUND') return new DoorNotFoundError();
     if (answer.outcome === 'CLOSED') throw new Error('check_in takes uploads at any time, and yet it answered CLOSED.');
-    this.news.tell(performanceId);
+    this.news.tell([performanceId]);
     return answer.scans.map((scan) => ({
       id: scan.id,
       result: scan.result,

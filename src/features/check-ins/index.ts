@@ -23,4 +23,4 @@ export const checkInsResolvers = (checkInsService: CheckInsService): object[] =>
 
 export { registerCheckInsHttp } from './check-ins.http.ts';
 export { CheckInsService } from './check-ins.service.ts';
-export { type DoorStatus, doorStatuses, reviveDoorStatus, sameDoorStatus } from './live-doors.ts';
+export { type DoorStatus, doorStatuses, sameDoorStatus } from './live-doors.ts';

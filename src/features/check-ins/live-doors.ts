@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { JsonValue } from '../../platform/subscriptions/fan-out.ts';
+import { GatheredNews } from '../../platform/subscriptions/gathered-news.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 
 /** How far a performance has come at its doors. */
@@ -37,43 +37,9 @@ const STATUSES = `
 export const sameDoorStatus = (a: DoorStatus, b: DoorStatus): boolean =>
   a.issued === b.issued && a.checkedIn === b.checkedIn && a.refused === b.refused && a.duplicates === b.duplicates;
 
-export const reviveDoorStatus = (message: JsonValue): DoorStatus => message as unknown as DoorStatus;
-
 /** The counts are taken anew for each message, over all tickets of a performance: five times a second is fast enough for a person. */
 const GATHER_MS = 200;
 
 /** Tells every node's watchers what committed scans left behind. */
-export class DoorNews {
-  private readonly changed = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
-  private sending: Promise<void> = Promise.resolve();
-
-  constructor(
-    private readonly pool: pg.Pool,
-    private readonly live: LiveObjects<DoorStatus>,
-  ) {}
-
-  readonly tell = (performanceId: string): void => {
-    this.changed.add(performanceId);
-    this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
-  };
-
-  /** Sends what waits, and waits for what is being sent. */
-  async close(): Promise<void> {
-    clearTimeout(this.timer);
-    this.flush();
-    await this.sending;
-  }
-
-  private flush(): void {
-    this.timer = undefined;
-    const ids = [...this.changed];
-    this.changed.clear();
-    if (ids.length === 0) return;
-    // Lost news is made good by the watchers' own reading.
-    const send = async () => {
-      for (const status of await doorStatuses(this.pool, ids)) this.live.publish(status);
-    };
-    this.sending = this.sending.then(send).catch(() => undefined);
-  }
-}
+export const doorNews = (pool: pg.Pool, live: LiveObjects<DoorStatus>): GatheredNews<DoorStatus> =>
+  new GatheredNews({ gatherMs: GATHER_MS, read: (ids) => doorStatuses(pool, ids), publish: (status) => live.publish(status) });

@@ -1,6 +1,6 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 
 @ObjectType('EventNotFoundError', { implements: Refusal, description: 'There is no such event, or it is not yours to change.' })
 export class EventNotFoundError extends Refusal {
@@ -39,21 +39,10 @@ export class TierNotFoundError extends Refusal {
   implements: Refusal,
   description: 'What was given does not make an event, a performance, a tier or door staff. Nothing was changed.',
 })
-export class EventInputError extends Refusal {
+export class EventInputError extends InputRefusal {
   readonly code = 'EVENT_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct, for example `title` or `tiers[2].zone`.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }
 
 @ObjectType('TierZonesError', {
@@ -163,28 +152,6 @@ export class MemberLimitBelowTakenError extends Refusal {
     return locale === 'ko'
       ? `이미 ${this.taken}매를 예매한 회원이 있어 1인당 한도를 그보다 낮출 수 없습니다.`
       : `A member has ${this.taken} already, so the limit cannot go below that. Choose ${this.taken} or more.`;
-  }
-}
-
-@ObjectType('TierCapacityBelowTakenError', {
-  implements: Refusal,
-  description: 'The capacity of a tier may not fall below what is held and sold. Nothing was changed.',
-})
-export class TierCapacityBelowTakenError extends Refusal {
-  readonly code = 'TIER_CAPACITY_BELOW_TAKEN';
-  constructor(held: number, sold: number) {
-    super();
-    this.held = held;
-    this.sold = sold;
-  }
-  @Field(() => Int, { description: 'Places held and not yet paid.' })
-  readonly held: number;
-  @Field(() => Int, { description: 'Places paid for.' })
-  readonly sold: number;
-  text(locale: Locale) {
-    return locale === 'ko'
-      ? `수량을 ${this.held + this.sold}매 아래로 줄일 수 없습니다(결제 ${this.sold}, 대기 ${this.held}).`
-      : `Capacity cannot go below ${this.held + this.sold}: ${this.sold} paid and ${this.held} held. Refund first or wait for holds to end.`;
   }
 }
 

@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, createUnionType, Field, FieldResolver, ID, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { mayReadOf, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById, pageOf, toConnection } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
@@ -8,7 +8,7 @@ import { Price } from '../../platform/graphql/price.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { memberById, RateLimitedError } from '../accounts/index.ts';
-import { AvailabilityType, availabilityById } from '../holds/index.ts';
+import { AvailabilityType, availabilityById, CapacityBelowTakenError } from '../holds/index.ts';
 import { VenueType, venueById } from '../venues/index.ts';
 import type { DoorStaff } from './door-staff.ts';
 import type { Event, Performance, Tier } from './event.entity.ts';
@@ -23,7 +23,6 @@ import {
   PerformanceNotFoundError,
   SeatsHeldOrSoldError,
   SeatsNeverSoldError,
-  TierCapacityBelowTakenError,
   TierNotFoundError,
   TierZonesError,
   TooManyDoorStaffError,
@@ -192,7 +191,7 @@ const ChangeTierCapacityResult = resultOf(
   TierSuccess,
   EventInputError,
   TierNotFoundError,
-  TierCapacityBelowTakenError,
+  CapacityBelowTakenError,
 );
 const AddDoorStaffResult = resultOf(
   'AddDoorStaffResult',
@@ -248,9 +247,11 @@ export class EventsResolver {
   }
 
   private async pageOfEvents(context: RequestContext, args: ConnectionArgs, filter: EventFilter) {
-    const page = pageOf(args, ['uuid'] as const);
-    const rows = await this.eventsService.events(context.em, filter, page.after?.[0] ?? null, page.limit);
-    return toConnection(rows, { page, cursorOf: (event: Event) => [event.id], totalCount: () => this.eventsService.countEvents(filter) });
+    return connectionById(
+      args,
+      (after, limit) => this.eventsService.events(context.em, filter, after, limit),
+      () => this.eventsService.countEvents(filter),
+    );
   }
 
   @Price(1)

@@ -5,7 +5,7 @@ import { blockUnits } from '../../inventory/units.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { idempotently } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
-import { FREE_UNTIL_START } from '../holds/index.ts';
+import { CapacityBelowTakenError, FREE_UNTIL_START } from '../holds/index.ts';
 import type { SeatPlan, SeatPlans } from '../venues/index.ts';
 import { changePerformance, lockPoolsOf, type PerformanceChange } from './change-performance.ts';
 import { insertPerformance } from './create-performance.ts';
@@ -27,7 +27,6 @@ import {
   PerformanceNotFoundError,
   SeatsHeldOrSoldError,
   SeatsNeverSoldError,
-  TierCapacityBelowTakenError,
   TierNotFoundError,
 } from './events.errors.ts';
 import type { CreatePerformanceInput, UpdateTierInput } from './events.inputs.ts';
@@ -146,7 +145,7 @@ export class PerformancesService {
       case 'NOT_FOUND':
         return new TierNotFoundError();
       case 'BELOW_TAKEN':
-        return new TierCapacityBelowTakenError(adjusted.held, adjusted.sold);
+        return new CapacityBelowTakenError(adjusted);
       default:
         return adjusted satisfies never;
     }

@@ -41,6 +41,28 @@ export class HoldNotOpenError extends Refusal {
   }
 }
 
+@ObjectType('CapacityBelowTakenError', {
+  implements: Refusal,
+  description: 'Capacity may not fall below what is held and sold. Nothing was changed.',
+})
+export class CapacityBelowTakenError extends Refusal {
+  readonly code = 'CAPACITY_BELOW_TAKEN';
+  constructor({ held, sold }: Pick<CapacityBelowTakenError, 'held' | 'sold'>) {
+    super();
+    this.held = held;
+    this.sold = sold;
+  }
+  @Field(() => Int, { description: 'Places held and not yet paid; they come back at their deadline or become sold.' })
+  readonly held: number;
+  @Field(() => Int, { description: 'Places paid for.' })
+  readonly sold: number;
+  text(locale: Locale) {
+    return locale === 'ko'
+      ? `${this.held + this.sold}자리 아래로 줄일 수 없습니다(결제 ${this.sold}, 대기 ${this.held}). 환불하거나 대기가 끝난 뒤 다시 시도해 주세요.`
+      : `Capacity cannot go below ${this.held + this.sold}: ${this.sold} paid and ${this.held} held. Refund first, or wait for holds to end.`;
+  }
+}
+
 @ObjectType('BusyError', {
   implements: Refusal,
   description: 'Too many claims are waiting. Nothing was taken; send the same request again.',

@@ -1,3 +1,4 @@
+import type { GraphQLField, GraphQLObjectType, GraphQLSchema } from 'graphql';
 import { Arg, Field, FieldResolver, ID, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { Availability } from '../../inventory/availability.ts';
 import { allKinds, kindOf } from '../../inventory/kind.ts';
@@ -78,9 +79,15 @@ class InventoryAuditType {
   @Field(() => Boolean, { description: 'Whether every check is kept.' })
   ok!: boolean;
 
-  @Price(1, { size: 20 })
-  @Field(() => [AuditedCheckType], { description: 'Every check, at most 100.' })
+  /** Priced by {@link priceAudit}. */
+  @Field(() => [AuditedCheckType], { description: 'Every check.' })
   checks!: AuditedCheckType[];
+}
+
+/** Every feature brings checks, so how many an audit lists is known only to whoever builds the schema. */
+export function priceAudit(schema: GraphQLSchema, checks: number): void {
+  const field = (schema.getType('InventoryAudit') as GraphQLObjectType).getFields().checks as GraphQLField<Audit, unknown>;
+  field.extensions = { ...field.extensions, price: { weight: 1, size: checks } };
 }
 
 @Resolver()

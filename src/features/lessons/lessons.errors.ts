@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { Price } from '../../platform/graphql/price.ts';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 import { type Gender, GenderEnum } from '../accounts/index.ts';
 import { EnrollmentType } from './enrollment.types.ts';
 import { LessonType } from './lesson.types.ts';
@@ -127,42 +127,9 @@ export class LockerGenderUnknownError extends Refusal {
   }
 }
 
-@ObjectType('CapacityBelowTakenError', {
-  implements: Refusal,
-  description: 'Capacity may not fall below what is held and sold. Nothing was changed.',
-})
-export class CapacityBelowTakenError extends Refusal {
-  readonly code = 'CAPACITY_BELOW_TAKEN';
-  constructor(held: number, sold: number) {
-    super();
-    this.held = held;
-    this.sold = sold;
-  }
-  @Field(() => Int, { description: 'Places held and not yet paid; they come back within 5 minutes or become sold.' })
-  readonly held: number;
-  @Field(() => Int, { description: 'Places paid for.' })
-  readonly sold: number;
-  text(locale: Locale) {
-    return locale === 'ko'
-      ? `정원을 ${this.held + this.sold}명 아래로 줄일 수 없습니다(결제 ${this.sold}, 대기 ${this.held}).`
-      : `Capacity cannot go below ${this.held + this.sold}: ${this.sold} paid and ${this.held} held. Cancel enrolments first or wait for holds to end.`;
-  }
-}
-
 @ObjectType('LessonInputError', { implements: Refusal, description: 'What was given does not make a lesson. Nothing was changed.' })
-export class LessonInputError extends Refusal {
+export class LessonInputError extends InputRefusal {
   readonly code = 'LESSON_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }

@@ -15,7 +15,7 @@ import {
 } from 'type-graphql';
 import type { HoldView } from '../../inventory/read-holds.ts';
 import { RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById, pageOf, toConnection } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
@@ -24,14 +24,13 @@ import { YearMonth } from '../../platform/graphql/scalars.ts';
 import { checkedIdempotencyKey, IdempotencyKeyReusedError } from '../../platform/idempotency/index.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { type Gender, memberById } from '../accounts/index.ts';
-import { AvailabilityType, availabilityById, BusyError } from '../holds/index.ts';
+import { AvailabilityType, availabilityById, BusyError, CapacityBelowTakenError } from '../holds/index.ts';
 import { EnrollmentConnection, EnrollmentType } from './enrollment.types.ts';
 import type { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { InstructorType, LessonConnection, LessonSessionType, LessonType, LockerStockType } from './lesson.types.ts';
 import { sessionsOf } from './lesson-sessions.ts';
 import {
   AlreadyEnrolledError,
-  CapacityBelowTakenError,
   LessonInputError,
   LessonNotFoundError,
   LessonNotYetOnSaleError,
@@ -197,13 +196,11 @@ export class LessonsResolver {
   @Query(() => EnrollmentConnection, { description: 'Your own enrolments, newest first, ended ones too. Needs a signed-in member.' })
   async myEnrollments(@Args(() => ConnectionArgs) args: ConnectionArgs, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
-    const page = pageOf(args, ['uuid'] as const);
-    const rows = await this.lessonsService.enrollmentsOf(memberId, page.after?.[0] ?? null, page.limit);
-    return toConnection(rows, {
-      page,
-      cursorOf: (hold: HoldView) => [hold.id],
-      totalCount: () => this.lessonsService.countEnrollmentsOf(memberId),
-    });
+    return connectionById(
+      args,
+      (after, limit) => this.lessonsService.enrollmentsOf(memberId, after, limit),
+      () => this.lessonsService.countEnrollmentsOf(memberId),
+    );
   }
 
   @RequiresRole()

@@ -6,12 +6,18 @@ import type { Database } from '../../platform/database/database.ts';
 import { IdempotencyKeyReusedError, idempotently, requestHash } from '../../platform/idempotency/index.ts';
 import type { Refusal } from '../../platform/refusal.ts';
 import type { Gender } from '../accounts/index.ts';
-import { BusyError, type CancellationStep, cancellationProblem, earliestFirst, FREE_UNTIL_START } from '../holds/index.ts';
+import {
+  BusyError,
+  type CancellationStep,
+  CapacityBelowTakenError,
+  cancellationProblem,
+  earliestFirst,
+  FREE_UNTIL_START,
+} from '../holds/index.ts';
 import { Instructor, Lesson, LockerStock } from './lesson.entity.ts';
 import { lessonKind, lockerKind } from './lesson.kind.ts';
 import {
   AlreadyEnrolledError,
-  CapacityBelowTakenError,
   LessonInputError,
   LessonNotFoundError,
   LessonNotYetOnSaleError,
@@ -271,7 +277,7 @@ export class LessonsService {
       case 'NOT_FOUND':
         return new LessonNotFoundError();
       case 'BELOW_TAKEN':
-        return new CapacityBelowTakenError(adjusted.held, adjusted.sold);
+        return new CapacityBelowTakenError(adjusted);
       default:
         return adjusted satisfies never;
     }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { Arg, Args, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
 import { mayReadOf, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { inOrderOf, loaderOf } from '../../platform/graphql/loaders.ts';
 import { Money } from '../../platform/graphql/money.ts';
@@ -74,14 +74,11 @@ export class PaymentsResolver {
   @Query(() => PaymentConnection, { description: 'Your own payments, newest first, ended ones too. Needs a signed-in member.' })
   async myPayments(@Args(() => ConnectionArgs) args: ConnectionArgs, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
-    const page = pageOf(args, ['uuid'] as const);
-    const before = page.after?.[0];
-    const rows = await context.em.find(
-      Payment,
-      { memberId, ...(before && { id: { $lt: before } }) },
-      { orderBy: { id: 'desc' }, limit: page.limit },
+    return connectionById(
+      args,
+      (after, limit) => context.em.find(Payment, { memberId, ...(after && { id: { $lt: after } }) }, { orderBy: { id: 'desc' }, limit }),
+      () => context.em.count(Payment, { memberId }),
     );
-    return toConnection(rows, { page, cursorOf: ({ id }) => [id], totalCount: () => context.em.count(Payment, { memberId }) });
   }
 
   @FieldResolver(() => ID)

@@ -14,7 +14,7 @@ export const seatWatches: Feature = {
 
 export const seatWatchesResolvers = (service: SeatWatchesService): object[] => [new SeatWatchesResolver(service)];
 
-export { type FollowedByMember, followedByMembers, reviveFollowed, sameFollowed, tellingFollowers } from './live-watches.ts';
+export { type FollowedByMember, followedByMembers, sameFollowed, tellingFollowers } from './live-watches.ts';
 export { OFFER_SECONDS, SeatOffers } from './seat-offers.ts';
 export { visibleSeatWatch } from './seat-watches.loaders.ts';
 export { SeatWatchesService } from './seat-watches.service.ts';

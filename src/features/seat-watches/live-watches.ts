@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import type { JsonValue } from '../../platform/subscriptions/fan-out.ts';
 import type { LiveObjects } from '../../platform/subscriptions/live-objects.ts';
 import { type SeatWatch, WATCH_JSON } from './seat-watch.ts';
 
@@ -36,8 +35,6 @@ export const sameFollowed = (one: FollowedByMember, other: FollowedByMember): bo
     const same = other.watches[index];
     return same?.id === id && same.state === state && same.version === version;
   });
-
-export const reviveFollowed = (message: JsonValue): FollowedByMember => message as unknown as FollowedByMember;
 
 /** Lost news is made good by the subscribers' own reading, so nobody waits or fails for it. */
 export const tellingFollowers =

@@ -1,27 +1,16 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { toNodeId } from '../../platform/graphql/node-ids.ts';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 
 @ObjectType('SeatWatchInputError', {
   implements: Refusal,
   description: 'Something in the input is out of its limits. Nothing was followed.',
 })
-export class SeatWatchInputError extends Refusal {
+export class SeatWatchInputError extends InputRefusal {
   readonly code = 'SEAT_WATCH_INPUT';
-  constructor(
-    field: string,
-    private readonly english: string,
-    private readonly korean: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field that is out of its limits.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.korean : this.english;
-  }
+  declare readonly field: string;
 }
 
 @ObjectType('SeatWatchTargetNotFoundError', {

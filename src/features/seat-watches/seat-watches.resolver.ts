@@ -15,7 +15,7 @@ import {
   Subscription,
 } from 'type-graphql';
 import { RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
@@ -99,13 +99,11 @@ export class SeatWatchesResolver {
   @Query(() => SeatWatchConnection, { description: 'What you follow and followed, newest first. Needs a signed-in member.' })
   async mySeatWatches(@Args(() => ConnectionArgs) args: ConnectionArgs, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
-    const page = pageOf(args, ['uuid'] as const);
-    const rows = await this.seatWatches.watchesOf(memberId, page.after?.[0] ?? null, page.limit);
-    return toConnection(rows, {
-      page,
-      cursorOf: (watch: SeatWatch) => [watch.id],
-      totalCount: () => this.seatWatches.countOf(memberId),
-    });
+    return connectionById(
+      args,
+      (after, limit) => this.seatWatches.watchesOf(memberId, after, limit),
+      () => this.seatWatches.countOf(memberId),
+    );
   }
 
   @RequiresRole()

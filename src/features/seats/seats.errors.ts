@@ -1,26 +1,15 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { Price } from '../../platform/graphql/price.ts';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 import { ABANDONED_MAX, PerformanceType, TierType } from '../events/index.ts';
 import { type PerformanceSeat, PerformanceSeatType, SeatGroupType } from './performance-seat.types.ts';
 
 @ObjectType('TicketInputError', { implements: Refusal, description: 'What was asked for cannot be held by anybody. Nothing was taken.' })
-export class TicketInputError extends Refusal {
+export class TicketInputError extends InputRefusal {
   readonly code = 'TICKET_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }
 
 @ObjectType('CompanionSeatAloneError', {

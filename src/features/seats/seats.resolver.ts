@@ -2,7 +2,7 @@ import { GraphQLError } from 'graphql';
 import { Arg, Args, Ctx, createUnionType, Field, FieldResolver, ID, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import type { HoldView } from '../../inventory/read-holds.ts';
 import { RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { Money } from '../../platform/graphql/money.ts';
 import { uuidOf } from '../../platform/graphql/node-ids.ts';
@@ -100,13 +100,11 @@ export class SeatsResolver {
   })
   async myTicketHolds(@Args(() => ConnectionArgs) args: ConnectionArgs, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
-    const page = pageOf(args, ['uuid'] as const);
-    const rows = await this.seatsService.holdsOf(memberId, page.after?.[0] ?? null, page.limit);
-    return toConnection(rows, {
-      page,
-      cursorOf: (hold: HoldView) => [hold.id],
-      totalCount: () => this.seatsService.countHoldsOf(memberId),
-    });
+    return connectionById(
+      args,
+      (after, limit) => this.seatsService.holdsOf(memberId, after, limit),
+      () => this.seatsService.countHoldsOf(memberId),
+    );
   }
 
   @Price(5, { multipliedBy: 'first' })

@@ -15,7 +15,7 @@ import {
 } from 'type-graphql';
 import type { HoldView } from '../../inventory/read-holds.ts';
 import { atLeast, RequiresRole, viewerOf } from '../../platform/graphql/authorization.ts';
-import { ConnectionArgs, pageOf, toConnection } from '../../platform/graphql/connections.ts';
+import { ConnectionArgs, connectionById } from '../../platform/graphql/connections.ts';
 import type { RequestContext } from '../../platform/graphql/context.ts';
 import { toNodeId, uuidOf } from '../../platform/graphql/node-ids.ts';
 import { Price } from '../../platform/graphql/price.ts';
@@ -146,13 +146,11 @@ export class TicketsResolver {
   })
   async myTickets(@Args(() => MyTicketsArgs) { upcomingOnly, ...args }: MyTicketsArgs, @Ctx() context: RequestContext) {
     const { memberId } = viewerOf(context);
-    const page = pageOf(args, ['uuid'] as const);
-    const rows = await this.ticketsService.ticketsOf(memberId, upcomingOnly, page.after?.[0] ?? null, page.limit);
-    return toConnection(rows, {
-      page,
-      cursorOf: (ticket: TicketView) => [ticket.id],
-      totalCount: () => this.ticketsService.countTicketsOf(memberId, upcomingOnly),
-    });
+    return connectionById(
+      args,
+      (after, limit) => this.ticketsService.ticketsOf(memberId, upcomingOnly, after, limit),
+      () => this.ticketsService.countTicketsOf(memberId, upcomingOnly),
+    );
   }
 
   @RequiresRole()

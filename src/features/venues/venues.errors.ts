@@ -1,6 +1,6 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import type { Locale } from '../../platform/locale.ts';
-import { Refusal } from '../../platform/refusal.ts';
+import { InputRefusal, Refusal } from '../../platform/refusal.ts';
 
 @ObjectType('VenueNotFoundError', { implements: Refusal, description: 'There is no such venue, or it is not yours to change.' })
 export class VenueNotFoundError extends Refusal {
@@ -13,21 +13,10 @@ export class VenueNotFoundError extends Refusal {
 }
 
 @ObjectType('VenueInputError', { implements: Refusal, description: 'What was given does not make a venue. Nothing was changed.' })
-export class VenueInputError extends Refusal {
+export class VenueInputError extends InputRefusal {
   readonly code = 'VENUE_INPUT';
-  constructor(
-    field: string,
-    private readonly en: string,
-    private readonly ko: string,
-  ) {
-    super();
-    this.field = field;
-  }
   @Field(() => String, { description: 'The input field to correct.' })
-  readonly field: string;
-  text(locale: Locale) {
-    return locale === 'ko' ? this.ko : this.en;
-  }
+  declare readonly field: string;
 }
 
 @ObjectType('VenueInUseError', {

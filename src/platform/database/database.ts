@@ -1,18 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { type EntityManager, IsolationLevel, type MikroORM, OptimisticLockError } from '@mikro-orm/postgresql';
+import { type EntityManager, IsolationLevel, type MikroORM } from '@mikro-orm/postgresql';
 import type pg from 'pg';
 import { Refusal } from '../refusal.ts';
-import { isConnectionLost, SQLSTATE, sqlStateOf } from './sqlstates.ts';
-
-/** Why a transaction was tried again. */
-export type RetryCause = 'version' | 'deadlock' | 'serialization' | 'lock_timeout' | 'connection';
+import { type RetryCause, retryCauseOf, retrying } from './retrying.ts';
+import { isConnectionLost } from './sqlstates.ts';
 
 export interface TransactOptions {
   /** Names the transaction in metrics and logs. */
   name: string;
   /** READ COMMITTED unless said otherwise: we lock or guard explicitly; REPEATABLE READ was as correct and six times slower. */
   isolation?: IsolationLevel;
-  /** How often it may be tried again after a cause that can heal. 3 unless said otherwise; the total stays well under a second. */
+  /** How often it may be tried again after a cause that can heal: see `retrying`. */
   retriesMax?: number;
   /** Replaces the connection's `lock_timeout` for this transaction, in milliseconds. */
   lockTimeoutMs?: number;
@@ -23,15 +20,6 @@ export interface TransactOptions {
 export interface TransactObserver {
   began(name: string): void;
   retried(name: string, cause: RetryCause): void;
-}
-
-const RETRIES_MAX = 3;
-
-/** Carries a returned refusal through the ORM's rollback. */
-class RolledBack extends Error {
-  constructor(readonly refusal: Refusal) {
-    super('rolled back by a refusal');
-  }
 }
 
 /** The door to PostgreSQL: entity managers for features, the driver's pool for the kernel's hand-written statements, and the one transaction helper. */
@@ -63,22 +51,24 @@ export class Database {
    * `work` may therefore run several times: it must have no effect outside the transaction.
    */
   async transact<T>(work: (em: EntityManager) => Promise<T>, options: TransactOptions): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      this.observer.began(options.name);
-      const phase = { committing: false };
-      try {
-        return await this.attempt(work, options, phase);
-      } catch (error) {
-        if (error instanceof RolledBack) return error.refusal as T;
-        const cause = phase.committing && isConnectionLost(error) ? undefined : retryCauseOf(error);
-        if (!cause || attempt >= (options.retriesMax ?? RETRIES_MAX)) throw error;
-        this.observer.retried(options.name, cause);
-        await delay(jitterMs(attempt));
-      }
-    }
+    let isCommitting = false;
+    return retrying(
+      () => {
+        this.observer.began(options.name);
+        isCommitting = false;
+        return this.attempt(work, options, () => {
+          isCommitting = true;
+        });
+      },
+      {
+        causeOf: (error) => (isCommitting && isConnectionLost(error) ? undefined : retryCauseOf(error)),
+        retriesMax: options.retriesMax,
+        retried: (cause) => this.observer.retried(options.name, cause),
+      },
+    );
   }
 
-  private async attempt<T>(work: (em: EntityManager) => Promise<T>, options: TransactOptions, phase: { committing: boolean }): Promise<T> {
+  private async attempt<T>(work: (em: EntityManager) => Promise<T>, options: TransactOptions, committing: () => void): Promise<T> {
     const em = this.fork();
     await em.begin({ isolationLevel: options.isolation ?? IsolationLevel.READ_COMMITTED });
     try {
@@ -86,9 +76,12 @@ export class Database {
       if (options.statementTimeoutMs !== undefined)
         await em.execute(`set local statement_timeout = ${Math.trunc(options.statementTimeoutMs)}`);
       const result = await work(em);
-      if (result instanceof Refusal) throw new RolledBack(result);
+      if (result instanceof Refusal) {
+        await em.rollback().catch(() => undefined);
+        return result;
+      }
       await em.flush();
-      phase.committing = true;
+      committing();
       await em.commit();
       return result;
     } catch (error) {
@@ -98,19 +91,3 @@ export class Database {
     }
   }
 }
-
-export function retryCauseOf(error: unknown): RetryCause | undefined {
-  if (error instanceof OptimisticLockError) return 'version';
-  switch (sqlStateOf(error)) {
-    case SQLSTATE.deadlockDetected:
-      return 'deadlock';
-    case SQLSTATE.serializationFailure:
-      return 'serialization';
-    case SQLSTATE.lockNotAvailable:
-      return 'lock_timeout';
-  }
-  return isConnectionLost(error) ? 'connection' : undefined;
-}
-
-/** 2 to 8 ms, then up to 16, then up to 32: long enough to part two rivals, short enough that nobody waits a second. */
-export const jitterMs = (attempt: number) => 2 + Math.random() * (6 << attempt);

@@ -158,6 +158,17 @@ export function toConnection<Row>(rows: readonly Row[], { page, cursorOf, totalC
   return { edges, nodes, pageInfo, totalCount };
 }
 
+/** A page of rows whose order is that of their ids. `read` gets the id to go on behind, and how many rows to fetch. */
+export async function connectionById<Row extends { id: string }>(
+  args: ConnectionArgs,
+  read: (after: string | null, limit: number) => Promise<readonly Row[]>,
+  totalCount: () => Promise<number>,
+): Promise<ConnectionPage<Row>> {
+  const page = pageOf(args, ['uuid']);
+  const rows = await read(page.after?.[0] ?? null, page.limit);
+  return toConnection(rows, { page, cursorOf: ({ id }) => [id], totalCount });
+}
+
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 const INTEGER_MAX = 2 ** 31;
 

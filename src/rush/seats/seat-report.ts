@@ -1,4 +1,4 @@
-import type { Audit, Invariant } from '../invariants.ts';
+import { type Audit, auditKept, type Invariant } from '../invariants.ts';
 import { type Answers, answersOf, counts, decimal, latency, ms, number, row } from '../report.ts';
 import type { ServerWork } from '../server-metrics.ts';
 import { type Latency, latencyOf, total } from '../tally.ts';
@@ -121,7 +121,6 @@ export function judgeSeats(facts: HouseFacts): Invariant[] {
   const { sold, taken } = countsOf(map);
   const told = seats.given - seats.givenUp;
   const unsure = seats.unsure > 0 ? `, ${seats.unsure} unknown` : '';
-  const broken = audit?.checks.filter(({ violations }) => violations > 0) ?? [];
   const judged: Invariant[] = [
     {
       name: 'everybody-answered',
@@ -147,14 +146,7 @@ export function judgeSeats(facts: HouseFacts): Invariant[] {
       kept: audit?.oversold === 0 && taken <= house.forSale,
       found: audit ? `${taken} of ${house.forSale} taken, ${audit.oversold} oversold` : 'no audit from after the rush',
     },
-    {
-      name: 'audit-kept',
-      promise: 'Every check of the audit holds: no seat held twice, counters equal to the rows.',
-      kept: audit?.ok === true && broken.length === 0,
-      found: audit
-        ? `${audit.checks.length - broken.length} of ${audit.checks.length} hold${broken.map(({ name, violations }) => `; ${name}: ${violations}`).join('')}`
-        : 'no audit from after the rush',
-    },
+    auditKept(audit),
   ];
   if (!mayHaveRunOut(firstExpiresAt, map))
     judged.push({

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
-import { type TestApp, type TestMember, testApp, uuidIn } from '../../support/app.ts';
+import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, ended, heldLesson, PROVIDERS } from '../../support/payments.ts';
+import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { BookingWatch } from './booking-watch.ts';
 
@@ -13,13 +14,8 @@ describe('bookingChanged', () => {
   let app: TestApp;
   /** Another node on the same database: it hears of nothing but by reading again. */
   let other: TestApp;
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
-  });
-  afterAll(async () => {
-    await other.close();
-    await app.close();
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
 
   async function watched(by: Pick<TestMember, 'accessToken'>, holdId: string, at: TestApp = app): Promise<BookingWatch> {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { atCheckout, begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
+import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { balances, stored, unpaid } from './stored.ts';
 
@@ -18,13 +19,8 @@ const RETURNED = { hold: 'RETURNED', payment: 'REFUNDED', because: null, capture
 describe('cancelBooking', () => {
   let app: TestApp;
   let other: TestApp;
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
-  });
-  afterAll(async () => {
-    await other.close();
-    await app.close();
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
 
   async function booked(lesson: object = {}, enroll: object = {}) {

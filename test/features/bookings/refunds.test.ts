@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import type { SimulatedProvider } from '../../../src/simulator/simulator.ts';
 import { Vendors } from '../../simulator/merchant.ts';
-import { type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
+import { type TestApp, tally, uuidIn } from '../../support/app.ts';
 import type { TestClient, VariablesOf } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
+import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { balances, stored } from './stored.ts';
 
@@ -38,14 +39,11 @@ const refundCalls = (paymentId: string) =>
   app.simulator.calls.filter(({ orderId, call }) => orderId === uuidIn(paymentId) && call === 'cancel').length;
 
 describe('refunds', () => {
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
-    admin = (await app.admin()).client;
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
-  afterAll(async () => {
-    await other.close();
-    await app.close();
+  beforeAll(async () => {
+    admin = (await app.admin()).client;
   });
 
   describe('refundPayment', () => {

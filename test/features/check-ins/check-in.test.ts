@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TicketCodes } from '../../../src/features/tickets/index.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { countStatements } from '../../support/statements.ts';
 import { aDoor, type Door, entryOf, handOn, issue, issueOne, logOf, refund } from './doors.ts';
 
 failOnLeaks();
@@ -421,21 +421,18 @@ describe('a scan at a door', () => {
     const tickets = await issue(app, logged, 20);
     for (const { code } of tickets)
       await logged.staff.client.run('TestCheckIn', { input: { performanceId: logged.performanceId, code, gate: 'North' } });
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client) as pg.PoolClient;
-    client.release();
+    const statements = await countStatements(app);
     const statementsOf = async (first: number) => {
-      const read = () => logged.staff.client.run('TestDoorLog', { performanceId: logged.performanceId, first });
-      await read(); // Documents are parsed, and connections opened.
-      const query = jest.spyOn(prototype, 'query');
-      expect((await read()).nodes).toHaveLength(first);
-      const texts = query.mock.calls.map(([config]) => String((config as unknown as { text?: string }).text ?? config));
-      query.mockRestore();
-      // Not the sweeper's, the counter's after the scans above, and what is kept in memory and read once a second.
-      return texts.filter((text) => !/expire_holds|scans\.version|join event/.test(text)).length;
+      const sent = await statements.of(async () => {
+        const { nodes } = await logged.staff.client.run('TestDoorLog', { performanceId: logged.performanceId, first });
+        expect(nodes).toHaveLength(first);
+      });
+      // Not the counter's after the scans above, and what is kept in memory and read once a second.
+      return sent.filter((text) => !/scans\.version|join event/.test(text)).length;
     };
 
     const [one, twenty] = [await statementsOf(1), await statementsOf(20)];
+    statements.stop();
 
     // The session, the door, the page, its length, and the tiers.
     expect([one, twenty]).toEqual([5, 5]);

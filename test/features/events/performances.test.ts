@@ -470,7 +470,7 @@ describe('performances', () => {
       await move(app, await held(app, await app.member(), made.id, { tierId, places: 3 }), 'startPaying', 'confirm');
       await held(app, await app.member(), made.id, { tierId, places: 2 });
 
-      expect(await change(4)).toMatchObject({ code: 'TIER_CAPACITY_BELOW_TAKEN', held: 2, sold: 3 });
+      expect(await change(4)).toMatchObject({ code: 'CAPACITY_BELOW_TAKEN', held: 2, sold: 3 });
       expect((await change(5)).tier).toMatchObject({ availability: { capacity: 5, free: 0, held: 2, sold: 3 } });
       expect(await claim(app, await app.member(), made.id, { tierId })).toMatchObject({ outcome: 'SOLD_OUT' });
       expect((await change(100_000)).tier).toMatchObject({ availability: { capacity: 100_000, free: 99_995 } });

@@ -122,4 +122,12 @@ describe('inventoryAudit', () => {
 
     expect(new Set(audits.map(({ data }) => data.inventoryAudit.at)).size).toBe(1);
   });
+
+  test('costs 1 for each check', async () => {
+    await using app = await testApp();
+
+    const { extensions } = await app.anonymous.post({ query: '{ inventoryAudit { checks { name } } }' });
+
+    expect(extensions?.cost?.requested).toBe(100 + CHECKS.length);
+  });
 });

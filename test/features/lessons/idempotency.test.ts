@@ -1,20 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
+import { describe, expect, test } from '@jest/globals';
+import { nextMonth, type TestApp, tally, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { onTwoNodes } from '../../support/two-nodes.ts';
 
 failOnLeaks();
 
 describe('the idempotency key', () => {
   let app: TestApp;
   let other: TestApp;
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl });
-  });
-  afterAll(async () => {
-    await other.close();
-    await app.close();
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
 
   describe.each(['PESSIMISTIC', 'OPTIMISTIC'])('of an enrolment, %s', (policy) => {

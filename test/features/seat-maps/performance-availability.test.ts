@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow, type Show } from '../../support/shows.ts';
-import { isOfLoop } from '../../support/statements.ts';
+import { countStatements, type Statements } from '../../support/statements.ts';
 import { eventually } from '../../support/wait.ts';
 import { brokenInvariantsOfSeats, hold, move } from './selling.ts';
 
@@ -11,28 +11,15 @@ failOnLeaks();
 
 describe('what is left of a performance, by tier and by section', () => {
   let app: TestApp;
-  let statements: string[] = [];
-  let unwrap: () => void;
+  let statements: Statements;
 
   beforeAll(async () => {
     app = await testApp();
     await app.stopSweeping();
-    // Every statement of this process goes through this method, whoever asked for it.
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client);
-    client.release();
-    const { query } = prototype;
-    prototype.query = function counted(this: unknown, ...args: unknown[]) {
-      const [config] = args as [string | { text: string }];
-      statements.push(typeof config === 'string' ? config : config.text);
-      return query.apply(this, args);
-    };
-    unwrap = () => {
-      prototype.query = query;
-    };
+    statements = await countStatements(app);
   });
   afterAll(async () => {
-    unwrap();
+    statements.stop();
     await app.close();
   });
 
@@ -123,10 +110,11 @@ describe('what is left of a performance, by tier and by section', () => {
     const page = async (count: number) => {
       const nodes = shows.slice(0, count).map(({ performanceId }, n) => `n${n}: node(id: "${performanceId}") { ...Left }`);
       const fields = 'tierAvailability { tier { name } price { amountMinor } capacity free } sectionAvailability { section capacity free }';
-      statements = [];
-      const { data, errors } = await app.anonymous.post({ query: `{ ${nodes.join(' ')} } fragment Left on Performance { ${fields} }` });
-      expect([errors, Object.keys(data).length]).toEqual([[], count]);
-      return statements.filter((text) => !isOfLoop(text)).map((text) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1]);
+      const sent = await statements.during(async () => {
+        const { data, errors } = await app.anonymous.post({ query: `{ ${nodes.join(' ')} } fragment Left on Performance { ${fields} }` });
+        expect([errors, Object.keys(data).length]).toEqual([[], count]);
+      });
+      return sent.map((text) => /from "?(?:[\w.]+"?\.)?"?(\w+)/.exec(text)?.[1]);
     };
     await page(20); // Plans are read once and kept.
 
@@ -142,12 +130,10 @@ describe('what is left of a performance, by tier and by section', () => {
     const stop = app.app.maps.observe(show.uuids.performance, ({ version }) => versions.push(version));
     await hold(app, show, [3]);
     await eventually(() => versions.at(-1) === 2);
-    statements = [];
 
-    const { sections } = await of(show);
+    const sent = await statements.during(async () => expect((await of(show)).sections).toEqual([['A', 50_000, 4, 3]]));
 
-    expect(sections).toEqual([['A', 50_000, 4, 3]]);
-    expect(statements.filter((text) => text.includes('int4send'))).toEqual([]);
+    expect(sent.filter((text) => text.includes('int4send'))).toEqual([]);
     stop();
     expect(await brokenInvariantsOfSeats(app)).toEqual([]);
   });

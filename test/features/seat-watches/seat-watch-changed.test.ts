@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type TestApp, type TestMember, testApp } from '../../support/app.ts';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import type { TestApp, TestMember } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
+import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
 import { claimSeats, FollowerSocket, follow, granted, offered, pay, release, runOut } from './followers.ts';
 
@@ -11,14 +12,11 @@ describe('seatWatchChanged', () => {
   let app: TestApp;
   /** Another node on the same database: it hears of nothing but by reading again. */
   let other: TestApp;
-  beforeAll(async () => {
-    app = await testApp();
-    other = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator });
-  });
   afterAll(async () => {
     expect(await app.brokenInvariants()).toEqual([]);
-    await other.close();
-    await app.close();
+  });
+  onTwoNodes((...nodes) => {
+    [app, other] = nodes;
   });
 
   async function stage(...seats: number[]) {

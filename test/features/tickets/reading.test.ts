@@ -11,7 +11,7 @@ import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
-import { isOfLoop } from '../../support/statements.ts';
+import { countStatements, type Statements } from '../../support/statements.ts';
 import { accept, booked, hold, letIn, offer, storedTickets, ticketing } from './booked-tickets.ts';
 
 failOnLeaks();
@@ -21,11 +21,16 @@ const SECRET = 'the signing secret of this very test';
 describe('reading tickets', () => {
   let app: TestApp;
   let codes: TicketCodes;
+  let statements: Statements;
   beforeAll(async () => {
     codes = await TicketCodes.open([SECRET]);
     app = await ticketing({ environment: { TICKET_SIGNING_SECRETS: SECRET, INTROSPECTION: 'on' } });
+    statements = await countStatements(app);
   });
-  afterAll(() => app.close());
+  afterAll(async () => {
+    statements.stop();
+    await app.close();
+  });
 
   describe('a ticket that was handed on and used', () => {
     let ticketId: string;
@@ -166,7 +171,6 @@ describe('reading tickets', () => {
     const query = `query { myTickets(first: 20) { totalCount nodes { state holderName code qrSvg performance { startsAt } tier { name } seat { label }
       walletFields { title venueName } } } }`;
     const read = async ({ member: { client } }: { member: TestMember }) => client.post({ query });
-    await read(many);
 
     const [one, twenty] = [await statementsOf(() => read(few)), await statementsOf(() => read(many))];
 
@@ -182,35 +186,18 @@ describe('reading tickets', () => {
     const holds = [await hold(app, member, show, { seats: [0] }), await hold(app, member, show, { seats: [1] })];
     const query = `query { one: node(id: "${holds[0]}") { ... on TicketHold { tickets { id } } } other: node(id: "${holds[1]}") { ... on TicketHold { tickets { id } } } }`;
     const read = () => member.client.post({ query });
-    await read();
 
-    const statements = await statementsOf(read);
+    const sent = await statementsOf(read);
 
     expect((await read()).data).toEqual({ one: { tickets: [] }, other: { tickets: [] } });
     expect(await storedTickets(app, holds[0] as string)).toEqual([]);
     // The session, the holds, their tickets.
-    expect(statements).toHaveLength(3);
+    expect(sent).toHaveLength(3);
   });
 
-  /** What was sent to the database while `work` ran, without the worker's and the sweeper's. */
-  async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client);
-    client.release();
-    const { query } = prototype;
-    const statements: string[] = [];
-    prototype.query = function counted(this: unknown, ...args: unknown[]) {
-      const [config] = args as [string | { text: string }];
-      statements.push(typeof config === 'string' ? config : config.text);
-      return query.apply(this, args);
-    };
-    try {
-      await work();
-    } finally {
-      prototype.query = query;
-    }
-    return statements.filter((sent) => !isOfLoop(sent) && !/graphile_worker|worker_heartbeat|next_look_at/.test(sent));
-  }
+  /** Without those of the worker, which runs beside. */
+  const statementsOf = async (work: () => Promise<unknown>) =>
+    (await statements.of(work)).filter((sent) => !/graphile_worker|worker_heartbeat|next_look_at/.test(sent));
 
   test('the public keys are there for anybody, to be kept for an hour', async () => {
     const { statusCode, headers, body } = await request(`${app.url}/.well-known/jwks.json`);

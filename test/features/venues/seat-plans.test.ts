@@ -9,6 +9,7 @@ import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
+import { countStatements } from '../../support/statements.ts';
 
 failOnLeaks();
 
@@ -73,26 +74,6 @@ describe('a seat plan', () => {
       plans: number;
       seats: number;
     };
-
-  /** What was sent to the database while `work` ran, without what the sweeper does beside it. */
-  async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-    const client = await app.app.database.pool.connect();
-    const prototype = Object.getPrototypeOf(client);
-    client.release();
-    const { query } = prototype;
-    const statements: string[] = [];
-    prototype.query = function counted(this: unknown, ...args: unknown[]) {
-      const [config] = args as [string | { text: string }];
-      statements.push(typeof config === 'string' ? config : config.text);
-      return query.apply(this, args);
-    };
-    try {
-      await work();
-    } finally {
-      prototype.query = query;
-    }
-    return statements.filter((text) => /venue|plan/.test(text));
-  }
 
   interface Answer {
     status: number;
@@ -425,8 +406,11 @@ describe('a seat plan', () => {
     for (let n = 0; n < 20; n++) await importPlan({ venueId: here, name: `Plan ${n}` });
     const list = (first: number) =>
       app.anonymous.run('TestSeatPlans', { venueId: here, first }).then(({ nodes }) => expect(nodes).toHaveLength(first));
+    const statements = await countStatements(app);
+    const statementsOf = async (first: number) => (await statements.during(() => list(first))).filter((text) => /venue|plan/.test(text));
 
-    const [one, twenty] = [await statementsOf(() => list(1)), await statementsOf(() => list(20))];
+    const [one, twenty] = [await statementsOf(1), await statementsOf(20)];
+    statements.stop();
 
     // The plans, their number, their venue, and their zones with the numbers of seats.
     expect([one.length, twenty.length]).toEqual([4, 4]);
