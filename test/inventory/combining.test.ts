@@ -171,6 +171,7 @@ describe('a batch whose connection is lost', () => {
   test('while it waits is sent again, and everyone gets an answer', async () => {
     await using inventory = await TestInventory.open();
     const pool = await inventory.pool({ capacity: 4 });
+    await inventory.waitPatiently();
 
     const answers = await whileLocked(inventory, LOCK_POOL, [pool], async () => {
       const answers = Array.from({ length: 6 }, () => inventory.kernel.place(claimOf({ items: [itemOf(pool)] })));
@@ -245,7 +246,13 @@ describe('a batch that cannot have its pool', () => {
   test('is granted when the pool comes free between two tries', async () => {
     await using inventory = await TestInventory.open();
     const pool = await inventory.pool();
-    await impatient(inventory);
+    // The first try waits a moment, all others until the pool is free.
+    await inventory.query('create sequence tries');
+    await inventory.rewrite(
+      'claim_holds',
+      'perform 1 from pool',
+      "perform set_config('lock_timeout', case when nextval('tries') = 1 then '50ms' else '9s' end, true); perform 1 from pool",
+    );
 
     const { answer } = await whileLocked(inventory, LOCK_POOL, [pool], async () => {
       const answer = inventory.kernel.place(claimOf({ items: [itemOf(pool)] }));

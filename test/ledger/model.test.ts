@@ -9,6 +9,8 @@ failOnLeaks();
 
 const RUNS = 60;
 const MEMBERS = 3;
+/** Of the controls: that a bug is found must not depend on what is drawn. */
+const SEED = 1;
 
 /** What is drawn: accounts by number, transfers by the number of their id, so that ids come again. */
 interface Drawn {
@@ -141,7 +143,8 @@ describe('any life of a ledger', () => {
         const world = new World();
         const given = plans.map((plan) => plan.map((one) => world.transferOf(one)));
 
-        const answers = await Promise.all(given.map((transfers) => ledger.post(transfers, { retriesMax: 3 })));
+        // Each try that fails does so because another batch was committed.
+        const answers = await Promise.all(given.map((transfers) => ledger.post(transfers, { retriesMax: plans.length })));
 
         // Who came first is not known; what was posted is, and the balances are its sum.
         const posted = given.flatMap((transfers, batch) => transfers.filter((_, index) => answers[batch]?.[index] === 'POSTED'));
@@ -170,7 +173,7 @@ test.each<[string, string, string]>([
 
   const { failed } = await fc.check(
     property(() => ledger),
-    { numRuns: 5 * RUNS, endOnFailure: true },
+    { numRuns: 5 * RUNS, endOnFailure: true, seed: SEED },
   );
 
   expect(failed).toBe(true);
