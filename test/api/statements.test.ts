@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type TestApp, testApp } from '../support/app.ts';
+import { PATIENT_PAYMENTS, type TestApp, testApp } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
 import { isOfLoop } from '../support/statements.ts';
@@ -13,7 +13,7 @@ describe('the statements an operation needs', () => {
   let unwrap: () => void;
 
   beforeAll(async () => {
-    app = await testApp();
+    app = await testApp({ environment: PATIENT_PAYMENTS });
     await app.stopSweeping();
     app.simulator.sendsWebhooks = false;
     // Every statement of this process goes through this method, whoever asked for it.
