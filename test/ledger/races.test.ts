@@ -10,7 +10,7 @@ failOnLeaks();
 
 const LOCK = 'order by id for no key update';
 const AFTER_BALANCES_READ = 'v_balances := v_before;';
-/** Of those who spend, not of who gives them the 10,000. */
+/** Of those who spend, who come in pairs, not of who gives them the 10,000. */
 const SPENDING = 'p_entry_amounts[1] <> -10000';
 
 describe('7,000 and 5,000 spent at once from 10,000 points', () => {
@@ -37,12 +37,12 @@ describe('7,000 and 5,000 spent at once from 10,000 points', () => {
     await spendTwice(ledger, TRIALS);
 
     await ledger.expectSound();
-  });
+  }, 240_000);
 
   test('both succeed, and the balance is below zero, without the lock and the constraint', async () => {
     await using ledger = await TestLedger.open();
     await ledger.rewrite(LOCK, 'order by id');
-    await ledger.letRivalsMeet(AFTER_BALANCES_READ, SPENDING);
+    await ledger.letRivalsMeet(AFTER_BALANCES_READ, SPENDING, '20 s');
     await ledger.query('alter table ledger_account drop constraint ledger_account_never_below_floor');
 
     await expectViolationSeen(spendTwice(ledger, 3));
@@ -55,7 +55,7 @@ describe('7,000 and 5,000 spent at once from 10,000 points', () => {
   test('the constraint alone still keeps the balance above zero', async () => {
     await using ledger = await TestLedger.open();
     await ledger.rewrite(LOCK, 'order by id');
-    await ledger.letRivalsMeet(AFTER_BALANCES_READ, SPENDING);
+    await ledger.letRivalsMeet(AFTER_BALANCES_READ, SPENDING, '20 s');
     await ledger.give('jun', 10_000);
 
     const answers = await Promise.allSettled([ledger.post([spent('jun', 7_000)]), ledger.post([spent('jun', 5_000)])]);
@@ -101,7 +101,7 @@ describe('the same transfer at once', () => {
       alter table ledger_entry drop constraint ledger_entry_pkey;
       drop trigger ledger_transfer_whole on ledger_transfer`);
 
-    await expectViolationSeen(postByAll(ledger, captured(70_000)));
+    await expectViolationSeenOnce(() => postByAll(ledger, captured(70_000)));
 
     expect(Object.keys(await ledger.broken())).toEqual(['ledger-transfers-whole']);
   });

@@ -68,9 +68,9 @@ export class TestLedger implements AsyncDisposable {
     await rewriteFunction(this.query.bind(this), 'post_transfers', from, to);
   }
 
-  /** Makes the sessions that post wait for each other, two by two, before a place in the text of `post_transfers`. Each must have a rival. */
-  async letRivalsMeet(before: string, when?: string): Promise<void> {
-    await letRivalsMeet(this.query.bind(this), 'post_transfers', before, when, '20 s');
+  /** Makes the sessions that post wait for each other, two by two, before a place in the text of `post_transfers`. */
+  async letRivalsMeet(before: string, when?: string, patience?: string): Promise<void> {
+    await letRivalsMeet(this.query.bind(this), 'post_transfers', before, when, patience);
   }
 
   /** Runs `during` in the middle of a transaction that has posted and not yet ended, then ends it. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
+import { freePort } from '../../support/redis.ts';
 import { until } from './until.ts';
 
 /** A Redis of the test's own on a free port, which it may kill and start again. */
@@ -46,21 +46,5 @@ export class RedisProcess {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
-  }
-}
-
-/** Below those that the system gives away by itself: while Redis is down, nobody else comes to have it. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
   }
 }
