@@ -56,8 +56,8 @@ const contracts: Contract[] = [
     promise: 'with 5 of 10 places sold, of 7 claims at once exactly 5 are granted',
     weaken: decideWithoutGuard,
     async scenario(inventory, { poolId, claim }) {
-      for (let turn = 0; turn < 5; turn++) {
-        const hold = holdOf(await claim(turn));
+      const holds = (await Promise.all(Array.from({ length: 5 }, (_, turn) => claim(turn)))).map(holdOf);
+      for (const hold of holds) {
         await inventory.kernel.move('startPaying', hold);
         await inventory.kernel.move('confirm', hold);
       }
