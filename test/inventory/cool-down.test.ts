@@ -172,7 +172,6 @@ describe('two tabs at once', () => {
   test('the claim would be granted without the lock', async () => {
     const opened = await open('PESSIMISTIC', {}, 2);
     await using inventory = opened.inventory;
-    await inventory.waitPatiently();
     await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
 
     await expectViolationSeen(tabs(opened));

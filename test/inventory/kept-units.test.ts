@@ -271,7 +271,6 @@ describe('an offer', () => {
     await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
     await inventory.letRivalsMeet('keep_unit_for', 'return found;\nend');
     await inventory.rewrite('keep_unit_for', 'order by id for no key update', 'order by id');
-    await inventory.waitPatiently();
 
     await expectViolationSeenOnce(() => rivals(inventory));
   });
@@ -304,7 +303,6 @@ describe('an offer', () => {
   test('and a claim of the follower would wait for each other if the quota were locked after the pool', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.rewrite('keep_unit_for', 'pg_advisory_xact_lock(', 'abs(');
-    await inventory.waitPatiently();
 
     await expectViolationSeen(byHand(inventory));
   });
@@ -349,7 +347,6 @@ describe('an offer', () => {
   test('and a sweep would wait for each other if the pool were locked before what has run out', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.rewrite('keep_unit_for', "where h.state = 'HELD' and", "where h.state = 'none' and");
-    await inventory.waitPatiently();
 
     await expectViolationSeen(swept(inventory));
   });

@@ -178,8 +178,6 @@ describe('a claim for several units', () => {
       'perform meet_rival() from unit where id = any (p_item_units) order by array_position(p_item_units, id) for update; v_now := clock_timestamp();',
     );
 
-    await inventory.waitPatiently();
-
     await expectViolationSeenOnce(() => opposite(inventory, 1));
   });
 });
@@ -326,8 +324,6 @@ describe('what is newer than a version', () => {
     );
     await inventory.rewrite('claim_holds', 'version = (v_pools[i.pool]).version + 1', "version = current_setting('test.version')::int");
 
-    await inventory.waitPatiently();
-
     await expectViolationSeen(late(inventory));
   });
 });
@@ -451,7 +447,6 @@ describe('blocking units', () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.query('alter table unit drop constraint unit_state_agrees');
     await inventory.rewrite('block_units', 'where id = p_pool for no key update', 'where id = p_pool');
-    await inventory.waitPatiently();
 
     await expectViolationSeen(claimFirst(inventory));
     await expectViolationSeen(inventory.expectSound());
@@ -460,7 +455,6 @@ describe('blocking units', () => {
   test('would be claimed over without the lock of the claim', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
-    await inventory.waitPatiently();
 
     await expectViolationSeen(blockFirst(inventory));
     await expectViolationSeen(inventory.expectSound());

@@ -41,7 +41,9 @@ export class TestInventory implements AsyncDisposable {
     const bystander = new pg.Client({ connectionString: url, application_name: 'bystander' });
     await bystander.connect();
     const opened = await Promise.all(Array.from({ length: kernels }, () => Kernel.open(url, options)));
-    return new TestInventory(url, opened, bystander, drop);
+    const inventory = new TestInventory(url, opened, bystander, drop);
+    await inventory.waitPatiently();
+    return inventory;
   }
 
   /** The only node, or the first. */
@@ -174,14 +176,14 @@ export class TestInventory implements AsyncDisposable {
   }
 
   /**
-   * Lets everybody wait longer for a lock than a machine stalls. For tests that must see who waits for whom: a session whose patience ended would begin anew,
-   * after its rival.
+   * Lets everybody wait longer for a lock than a machine stalls, or than a transaction of this process takes on a busy one: a session whose patience ended would
+   * begin anew, after its rival, and at last fail.
    */
-  async waitPatiently(): Promise<void> {
+  private async waitPatiently(): Promise<void> {
     await this.query(`
       do $$ declare f regprocedure; begin
         for f in select oid from pg_proc where proname in ('claim_holds', 'expire_holds', 'move_hold', 'give_back', 'keep_unit_for', 'let_go_units', 'block_units')
-        loop execute format('alter function %s set lock_timeout = ''9 s''', f); end loop;
+        loop execute format('alter function %s set lock_timeout = ''30 s''', f); end loop;
       end $$`);
   }
 

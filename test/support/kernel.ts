@@ -37,6 +37,7 @@ export class Kernel {
     });
     const database = await Database.over(orm, metrics);
     // What claims by version lock they hold while this process goes on, and on a busy machine that may take longer than a production session waits.
+    database.pool.options.connectionTimeoutMillis = 60_000;
     const patience = "set lock_timeout = '30 s'; set statement_timeout = '60 s'";
     await database.pool.query(patience); // On the one connection that there is.
     database.pool.on('connect', (client) => void client.query(patience).catch(() => undefined));
