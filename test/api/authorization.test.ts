@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
-import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
+import { PATIENT_PAYMENTS, type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
 import { AUTHORIZED_BESIDE } from '../support/authorized-beside.ts';
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
@@ -97,7 +97,7 @@ describe('who may do what', () => {
   };
 
   beforeAll(async () => {
-    app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100' } });
+    app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100', ...PATIENT_PAYMENTS } });
     // What a provider rings for later would be written while somebody is being refused.
     app.simulator.sendsWebhooks = false;
     const owner = await app.member();
@@ -116,7 +116,7 @@ describe('who may do what', () => {
     const paid = {} as Record<Caller, string>;
     for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
     const strandedId = await payFor(owner.client, await enroll(owner.client, await app.lesson()), 'KISPG');
-    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'HANG_AFTER' });
+    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'RESET_AFTER' });
     const { refund } = await admin.client.run('TestRefundPayment', {
       input: { paymentId: strandedId, amountMinor: 1_000, reason: 'Cold water', idempotencyKey: randomUUID() },
     });
@@ -154,7 +154,9 @@ describe('who may do what', () => {
       watchToEndId: watches[1]!.id,
     };
     places = await makePlaces();
-  });
+    // However long the table takes.
+    await app.query("update hold set expires_at = expires_at + interval '1 day' where state = 'HELD'");
+  }, 240_000);
   afterAll(() => app.close());
 
   /** Everything that is stored, as one text that changes with it. */

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Simulator } from '../../src/simulator/simulator.ts';
-import { testEnvironment } from '../support/app.ts';
+import { PATIENT_PAYMENTS, testEnvironment } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { atCheckout, begin, heldLesson, PROVIDERS, payFor } from '../support/payments.ts';
 import { type ServerNode, startNode } from '../support/process.ts';
+import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
 
@@ -16,13 +17,18 @@ describe('a server as it is deployed, told to log everything, writes down no sec
 
   beforeAll(async () => {
     [database, simulator] = await Promise.all([testDatabaseUrl(), Simulator.start()]);
-    node = await startNode(testEnvironment(database.url, { LOG_LEVEL: 'trace', PAYMENT_SIMULATOR_URL: simulator.url }));
+    node = await startNode(
+      testEnvironment(database.url, { ...PATIENT_PAYMENTS, LOG_LEVEL: 'trace', PAYMENT_SIMULATOR_URL: simulator.url }),
+    );
   });
   afterAll(async () => {
     await node.stop();
     await simulator.close();
     await database.drop();
   });
+
+  /** What a process says comes a moment later. */
+  const said = (words: string) => eventually(() => expect(node.process.stderr).toContain(words));
 
   /** What the return addresses and the customers' agreements were made of so far, as the provider knows them. */
   function remember(): void {
@@ -48,7 +54,7 @@ describe('a server as it is deployed, told to log everything, writes down no sec
     await atCheckout(payment);
 
     expect(await client.run('TestPayment', { id: payment.id })).toMatchObject({ state: 'PENDING' });
-    expect(node.process.stderr).toContain('a return from a provider');
+    await said('a return from a provider');
     await node.query('alter table payment drop constraint nothing_brought');
     // It was not kept, so the customer comes back with it once more.
     await atCheckout(await begin(client, holdId, 'TOSS'));
@@ -63,7 +69,7 @@ describe('a server as it is deployed, told to log everything, writes down no sec
       expect(await client.run('TestPayment', { id })).toMatchObject({ state: 'APPROVED' });
     }
 
-    expect(node.process.stderr).toContain('exchanges with a payment provider could not be stored');
+    await said('exchanges with a payment provider could not be stored');
     await node.query('alter table provider_exchange_gone rename to provider_exchange');
   });
 
@@ -87,7 +93,7 @@ describe('a server as it is deployed, told to log everything, writes down no sec
 
     await node.query('alter table payment_gone rename to payment');
     expect(statuses).toEqual([500, 303, 400, 404, 404, 413, 415]);
-    expect(node.process.stderr).toContain('a provider or a returning customer could not be answered');
+    await said('a provider or a returning customer could not be answered');
   });
 
   // Last: of all that was logged above.
@@ -96,6 +102,7 @@ describe('a server as it is deployed, told to log everything, writes down no sec
     const { KAKAOPAY, TOSS, PORTONE, KISPG } = simulator.settings;
     const keys = [KAKAOPAY.secretKey, TOSS.secretKey, PORTONE.apiSecret, PORTONE.webhookSecret, KISPG.merchantKey];
 
+    await node.process.stop(); // By then all that it said has been read.
     const log = node.process.stderr;
 
     expect(brought.tokens.size).toBeGreaterThanOrEqual(6);

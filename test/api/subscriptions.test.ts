@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
-import { nextMonth, type TestApp, testApp } from '../support/app.ts';
+import { nextMonth, PATIENT_PAYMENTS, type TestApp, testApp } from '../support/app.ts';
 import { type AvailabilityState, Watch } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { payFor } from '../support/payments.ts';
@@ -12,7 +12,7 @@ failOnLeaks();
 describe('availabilityChanged', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp();
+    app = await testApp({ environment: PATIENT_PAYMENTS });
   });
   afterAll(() => app.close());
 
@@ -128,7 +128,6 @@ describe('availabilityChanged', () => {
     }
     for (const watch of watches) await watch.close();
     await eventually(() => expect(app.app.sockets.size).toBe(0));
-    expect(app.app.live.watchers).toBe(0);
-    expect(app.app.live.objects).toBe(0);
+    await eventually(() => expect([app.app.live.watchers, app.app.live.objects]).toEqual([0, 0]));
   });
 });

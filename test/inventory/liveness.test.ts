@@ -29,7 +29,7 @@ describe.each(POLICIES)('%s: backends that are terminated under claims', (policy
         }
       }
     });
-    for (let terminated = 0; terminated < 3 * POOL_MAX; ) {
+    for (let terminated = 0; terminated < 3 * POOL_MAX || acknowledged.length === 0; ) {
       const [gone] = await inventory.query<{ gone: boolean }>(
         `select pg_terminate_backend(pid, 5000) as gone from pg_stat_activity
          where datname = current_database() and application_name = $1 and state <> 'idle' limit 1`,
@@ -48,7 +48,7 @@ describe.each(POLICIES)('%s: backends that are terminated under claims', (policy
     expect(errors.filter((error) => !isConnectionLost(error))).toEqual([]);
     const { pool } = kernel.database;
     expect(pool.totalCount).toBeLessThanOrEqual(POOL_MAX);
-    expect({ idle: pool.idleCount, waiting: pool.waitingCount }).toEqual({ idle: pool.totalCount, waiting: 0 });
+    await eventually(() => expect({ idle: pool.idleCount, waiting: pool.waitingCount }).toEqual({ idle: pool.totalCount, waiting: 0 }));
     await eventually(async () =>
       expect(
         await inventory.query(
@@ -60,7 +60,6 @@ describe.each(POLICIES)('%s: backends that are terminated under claims', (policy
     const lost = await inventory.query('select id from unnest($1::uuid[]) id where not exists (select 1 from hold where hold.id = id)', [
       acknowledged,
     ]);
-    expect(acknowledged.length).toBeGreaterThan(0);
     expect(lost).toEqual([]);
     await inventory.expectSound();
   });

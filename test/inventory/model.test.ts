@@ -27,7 +27,11 @@ const VERBS = Object.keys(TRANSITIONS) as (keyof typeof TRANSITIONS)[];
 const RUNS = 50;
 /** A control ends when the bug is found: so many lives are only the most it may take. */
 const RUNS_UNTIL_FOUND = 300;
+/** Of the controls: that a bug is found must not depend on what is drawn. */
+const SEED = 1;
 const COMMANDS_MAX = 60;
+/** Thousands of transactions: on a busy machine more than the usual minute. */
+const WITHIN_MS = 300_000;
 
 const command = (name: string, run: (model: InventoryModel, real: Real) => Promise<void>): Command => ({
   check: () => true,
@@ -255,6 +259,11 @@ const LIFE: Record<Lives, fc.Arbitrary<Iterable<Command>>> = {
   ),
 };
 
+/** Keeping ends when a life says so, not when ten seconds of a slow machine have passed. */
+async function keepLonger(inventory: TestInventory): Promise<void> {
+  for (const name of ['give_back', 'block_units', 'keep_unit_for']) await inventory.rewrite(name, "interval '10 s'", "interval '1 h'");
+}
+
 /** Pools of every sort, new in each run: with a limit, two under one quota, one with units. */
 async function begin(inventory: TestInventory, policy: Policy): Promise<{ model: InventoryModel; real: Real }> {
   const quota = { key: randomUUID(), max: 5 };
@@ -323,6 +332,7 @@ describe.each(POLICIES)('any life of an inventory is as the model says, %s', (po
   let inventory: TestInventory;
   beforeAll(async () => {
     inventory = await TestInventory.open({ kernels: 2, poolMax: 4 });
+    await keepLonger(inventory);
   });
   afterAll(() => inventory.close());
 
@@ -333,9 +343,8 @@ describe.each(POLICIES)('any life of an inventory is as the model says, %s', (po
         property(() => inventory, policy, lives),
         { numRuns: RUNS },
       );
-      // Thousands of transactions: on a busy machine more than the usual minute.
     },
-    180_000,
+    WITHIN_MS,
   );
 });
 
@@ -360,14 +369,19 @@ const BUGS: Record<Lives, [bug: string, name: string, from: string | RegExp, to:
   ],
 };
 const bugs = LIVES.flatMap((lives) => BUGS[lives].map(([bug, ...rewritten]) => ({ bug, lives, rewritten })));
-test.each(bugs)('the model finds it when $bug', async ({ lives, rewritten }) => {
-  await using inventory = await TestInventory.open({ kernels: 2, poolMax: 4 });
-  await inventory.rewrite(...rewritten);
+test.each(bugs)(
+  'the model finds it when $bug',
+  async ({ lives, rewritten }) => {
+    await using inventory = await TestInventory.open({ kernels: 2, poolMax: 4 });
+    await inventory.rewrite(...rewritten);
+    await keepLonger(inventory);
 
-  const { failed } = await fc.check(
-    property(() => inventory, 'PESSIMISTIC', lives),
-    { numRuns: RUNS_UNTIL_FOUND, endOnFailure: true },
-  );
+    const { failed } = await fc.check(
+      property(() => inventory, 'PESSIMISTIC', lives),
+      { numRuns: RUNS_UNTIL_FOUND, endOnFailure: true, seed: SEED },
+    );
 
-  expect(failed).toBe(true);
-});
+    expect(failed).toBe(true);
+  },
+  WITHIN_MS,
+);

@@ -6,6 +6,7 @@ import {
   claimOf,
   deadlocks,
   expectViolationSeen,
+  expectViolationSeenOnce,
   holdOf,
   itemOf,
   outcomesOf,
@@ -141,7 +142,7 @@ describe('a claim for several units', () => {
     await inventory.rewrite('claim_holds', 'order by id for no key update', 'order by id');
     await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
 
-    await expectViolationSeen(overlapping(inventory));
+    await expectViolationSeenOnce(() => overlapping(inventory));
     await expectViolationSeen(inventory.expectSound());
   });
 
@@ -177,7 +178,7 @@ describe('a claim for several units', () => {
       'perform meet_rival() from unit where id = any (p_item_units) order by array_position(p_item_units, id) for update; v_now := clock_timestamp();',
     );
 
-    await expectViolationSeen(opposite(inventory, 1));
+    await expectViolationSeenOnce(() => opposite(inventory, 1));
   });
 });
 
@@ -267,17 +268,22 @@ describe('what is newer than a version', () => {
       if (turn % 4 === 1) await kernel.move('release', answer.holdId);
       if (turn % 4 >= 2) for (const verb of ['startPaying', 'confirm'] as const) await kernel.move(verb, answer.holdId);
       if (turn % 4 === 3) await kernel.move('giveBack', answer.holdId);
+      if (turn % 4 === 2) sold.push(answer.holdId);
     };
+    const sold: string[] = [];
+    const isTold = async () => follower.reads > 10 && (await inventory.counters(pool)).version > 100;
     const lanes = Array.from({ length: 16 }, async (_, lane) => {
-      for (let turn = lane; turn < 640; turn += 16) await life(turn);
+      // However the lanes share the machine: until much has changed, and been read while it did. What was sold comes back later, so that there is always something to take.
+      for (let turn = lane; turn < 640 || !(await isTold()); turn += 16) {
+        await life(turn);
+        if (sold.length > 4) await inventory.kernelOf(turn).move('giveBack', sold.shift() as string);
+      }
     });
     await Promise.all(lanes);
     living = false;
     await following;
     await follower.read();
 
-    expect(follower.reads).toBeGreaterThan(10);
-    expect((await inventory.counters(pool)).version).toBeGreaterThan(100);
     await inventory.expectSound();
   });
 

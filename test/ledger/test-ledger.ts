@@ -22,9 +22,10 @@ export class TestLedger implements AsyncDisposable {
     return new TestLedger(db, bystander);
   }
 
-  /** In a transaction of its own. Deadlocks and the like are not tried again: a test must see them. */
+  /** In a transaction of its own. Deadlocks and the like are not tried again: a test must see them. It waits for a lock longer than a machine stalls. */
   post(transfers: Transfer[], options: Partial<TransactOptions> = {}): Promise<Posted[]> {
-    return this.db.database.transact((em) => postTransfers(em, transfers), { name: 'post', retriesMax: 0, ...options });
+    const patience = { lockTimeoutMs: 30_000, statementTimeoutMs: 40_000 };
+    return this.db.database.transact((em) => postTransfers(em, transfers), { name: 'post', retriesMax: 0, ...patience, ...options });
   }
 
   /** Each given the points, out of nowhere. */
@@ -68,8 +69,8 @@ export class TestLedger implements AsyncDisposable {
   }
 
   /** Makes the sessions that post wait for each other, two by two, before a place in the text of `post_transfers`. */
-  async letRivalsMeet(before: string): Promise<void> {
-    await letRivalsMeet(this.query.bind(this), 'post_transfers', before);
+  async letRivalsMeet(before: string, when?: string, patience?: string): Promise<void> {
+    await letRivalsMeet(this.query.bind(this), 'post_transfers', before, when, patience);
   }
 
   /** Runs `during` in the middle of a transaction that has posted and not yet ended, then ends it. */

@@ -1,17 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { payAs } from '../../src/simulator/customer.ts';
 import type { Fault, SimulatedProvider } from '../../src/simulator/simulator.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { eventually } from '../support/wait.ts';
-import { type Answered, agreed, booked, startWorld, type World } from './merchant.ts';
+import { type Answered, agreed, booked, duringLatency, startWorld, type World } from './merchant.ts';
 
 failOnLeaks();
 
 /** An order that the customer agreed to, and the call that takes its money. */
 interface Approval {
   orderId: string;
-  approve(withinMs?: number): Promise<Answered>;
+  approve(giveUp?: AbortSignal): Promise<Answered>;
 }
 
 const APPROVALS: Record<SimulatedProvider, (world: World) => Promise<Approval>> = {
@@ -22,7 +23,7 @@ const APPROVALS: Record<SimulatedProvider, (world: World) => Promise<Approval>> 
     const request = { headers: { authorization: `SECRET_KEY ${secretKey}` }, body: { cid, ...prepared.named, pg_token } };
     return {
       orderId: prepared.orderId,
-      approve: (withinMs = 10_000) => world.vendors.call('POST', '/online/v1/payment/approve', { ...request, withinMs }),
+      approve: (giveUp) => world.vendors.call('POST', '/online/v1/payment/approve', { ...request, ...(giveUp && { giveUp }) }),
     };
   },
   async TOSS(world) {
@@ -32,7 +33,7 @@ const APPROVALS: Record<SimulatedProvider, (world: World) => Promise<Approval>> 
     const request = { headers: { authorization }, body: prepared.named };
     return {
       orderId: prepared.orderId,
-      approve: (withinMs = 10_000) => world.vendors.call('POST', '/v1/payments/confirm', { ...request, withinMs }),
+      approve: (giveUp) => world.vendors.call('POST', '/v1/payments/confirm', { ...request, ...(giveUp && { giveUp }) }),
     };
   },
   async PORTONE(world) {
@@ -41,14 +42,17 @@ const APPROVALS: Record<SimulatedProvider, (world: World) => Promise<Approval>> 
     const request = { headers: { authorization: `PortOne ${world.simulator.settings.PORTONE.apiSecret}` }, body: { paymentToken } };
     return {
       orderId: prepared.orderId,
-      approve: (withinMs = 10_000) => world.vendors.call('POST', `/payments/${prepared.orderId}/confirm`, { ...request, withinMs }),
+      approve: (giveUp) => world.vendors.call('POST', `/payments/${prepared.orderId}/confirm`, { ...request, ...(giveUp && { giveUp }) }),
     };
   },
   async KISPG(world) {
     const prepared = world.merchant.kispg();
     const { tid = '' } = await agreed(world, prepared);
     const body = { ...world.vendors.kispgSigned('12000'), tid, goodsAmt: '12000' };
-    return { orderId: prepared.orderId, approve: (withinMs = 10_000) => world.vendors.call('POST', '/v2/payment', { body, withinMs }) };
+    return {
+      orderId: prepared.orderId,
+      approve: (giveUp) => world.vendors.call('POST', '/v2/payment', { body, ...(giveUp && { giveUp }) }),
+    };
   },
 };
 
@@ -59,10 +63,19 @@ async function noticed(calling: Promise<Answered>): Promise<string | Answered> {
   return calling.catch((error: Error & { code?: string }) => (error.name === 'TimeoutError' ? 'nothing' : (error.code ?? error.name)));
 }
 
-async function underFault(world: World, provider: SimulatedProvider, fault: Fault, withinMs?: number) {
+async function underFault(world: World, provider: SimulatedProvider, fault: Fault) {
   const { orderId, approve } = await APPROVALS[provider](world);
   world.simulator.order({ provider, call: 'approve', fault, orderId });
-  return { orderId, answer: await noticed(approve(withinMs)) };
+  const calling = new AbortController();
+  const answer = noticed(approve(calling.signal));
+  if (['HANG_BEFORE', 'HANG_AFTER', 'SLOW_DRIP'].includes(fault)) {
+    // Nobody answers: the caller gives up some time after its call has had its effect.
+    await eventually(() => world.simulator.calls.some((made) => made.orderId === orderId && made.call === 'approve'));
+    if (fault !== 'HANG_BEFORE') await eventually(() => booked(world, orderId)?.captured === 12_000);
+    await delay(200);
+    calling.abort(new DOMException('The caller gave up.', 'TimeoutError'));
+  }
+  return { orderId, answer: await answer };
 }
 
 describe.each(PROVIDERS)('faults of %s at the approval', (provider) => {
@@ -75,7 +88,7 @@ describe.each(PROVIDERS)('faults of %s at the approval', (provider) => {
   ] as const)('%s: the caller notices %s, the books say %d, and the record has no status', async (fault, expected, captured) => {
     await using world = await startWorld();
 
-    const { orderId, answer } = await underFault(world, provider, fault, 300);
+    const { orderId, answer } = await underFault(world, provider, fault);
 
     expect(answer).toBe(expected);
     expect(booked(world, orderId)?.captured).toBe(captured);
@@ -113,15 +126,19 @@ describe.each(PROVIDERS)('faults of %s at the approval', (provider) => {
   });
 
   test('LATENCY: the effect comes with the answer, also when the caller gave up before', async () => {
-    await using world = await startWorld();
-    const { orderId, approve } = await APPROVALS[provider](world);
-    world.simulator.order({ provider, call: 'approve', fault: 'LATENCY', milliseconds: 1_000 });
+    await duringLatency(async (milliseconds) => {
+      await using world = await startWorld();
+      const { orderId, approve } = await APPROVALS[provider](world);
+      world.simulator.order({ provider, call: 'approve', fault: 'LATENCY', milliseconds });
 
-    const answer = await noticed(approve(100));
-    const meanwhile = booked(world, orderId)?.captured;
+      const began = performance.now();
+      const answer = await noticed(approve(AbortSignal.timeout(100)));
+      const meanwhile = booked(world, orderId)?.captured;
+      const waitedMs = performance.now() - began;
 
-    expect([answer, meanwhile]).toEqual(['nothing', 0]);
-    await eventually(() => expect(booked(world, orderId)?.captured).toBe(12_000));
+      await eventually(() => expect(booked(world, orderId)?.captured).toBe(12_000), { withinMs: 20_000 });
+      return { waitedMs, check: () => expect([answer, meanwhile]).toEqual(['nothing', 0]) };
+    });
   });
 
   test('a fault is used up by one call, and the next one is as usual', async () => {

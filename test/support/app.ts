@@ -19,7 +19,7 @@ import { eventually } from './wait.ts';
 /** Signs the tokens of every test server, so that a test can sign some too. */
 export const ACCESS_TOKEN_SECRET = 'a secret of the tests, 32 bytes long';
 
-export const testTokens = () => new AccessTokens(ACCESS_TOKEN_SECRET, 600);
+export const testTokens = () => new AccessTokens(ACCESS_TOKEN_SECRET, 3_600);
 
 export type Role = 'MEMBER' | 'ORGANIZER' | 'ADMIN';
 
@@ -224,6 +224,13 @@ export interface TestAppOptions {
   /** More features, as in `AppOptions`. */
   extra?: NonNullable<AppOptions['extra']>;
 }
+
+/** For tests in which every provider answers: one that is only slow must not become an outcome that nobody knows, nor its payment run out. */
+export const PATIENT_PAYMENTS: Environment = {
+  PAYMENT_CONNECT_TIMEOUT_MS: '20000',
+  PAYMENT_ANSWER_TIMEOUT_MS: '20000',
+  PAYMENT_SECONDS: '3600',
+};
 
 /** The environment of a test server, in this process or in another one. */
 export const testEnvironment = (databaseUrl: string, environment: Environment = {}): Environment & { DATABASE_URL: string } => ({

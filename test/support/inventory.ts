@@ -41,7 +41,9 @@ export class TestInventory implements AsyncDisposable {
     const bystander = new pg.Client({ connectionString: url, application_name: 'bystander' });
     await bystander.connect();
     const opened = await Promise.all(Array.from({ length: kernels }, () => Kernel.open(url, options)));
-    return new TestInventory(url, opened, bystander, drop);
+    const inventory = new TestInventory(url, opened, bystander, drop);
+    await inventory.waitPatiently();
+    return inventory;
   }
 
   /** The only node, or the first. */
@@ -169,8 +171,20 @@ export class TestInventory implements AsyncDisposable {
   }
 
   /** Makes the sessions that run a function wait for each other, two by two, before a place in its text. */
-  async letRivalsMeet(name: string, before: string, when?: string): Promise<void> {
-    await letRivalsMeet(this.query.bind(this), name, before, when);
+  async letRivalsMeet(name: string, before: string, when?: string, patience?: string): Promise<void> {
+    await letRivalsMeet(this.query.bind(this), name, before, when, patience);
+  }
+
+  /**
+   * Lets everybody wait longer for a lock than a machine stalls, or than a transaction of this process takes on a busy one: a session whose patience ended would
+   * begin anew, after its rival, and at last fail.
+   */
+  private async waitPatiently(): Promise<void> {
+    await this.query(`
+      do $$ declare f regprocedure; begin
+        for f in select oid from pg_proc where proname in ('claim_holds', 'expire_holds', 'move_hold', 'give_back', 'keep_unit_for', 'let_go_units', 'block_units')
+        loop execute format('alter function %s set lock_timeout = ''30 s''', f); end loop;
+      end $$`);
   }
 
   async close(): Promise<void> {
@@ -232,6 +246,18 @@ export async function deadlocks(inventory: TestInventory): Promise<number> {
   let count = 0;
   for (const kernel of inventory.kernels) count += await kernel.count('lastseat_transaction_retries_total', { cause: 'deadlock' });
   return count;
+}
+
+/** The negative control of a race whose rivals may miss each other, which is rare: it is run again, so many times at most, until it is seen. */
+export async function expectViolationSeenOnce(scenario: () => Promise<unknown>, rounds = 10): Promise<void> {
+  for (let round = 1; ; round++) {
+    const run = scenario();
+    const isSeen = await run.then(
+      () => false,
+      () => true,
+    );
+    if (isSeen || round === rounds) return expectViolationSeen(run);
+  }
 }
 
 /** The negative control of a race: with the protection off, the scenario's own assertion (not just any error) must fail. */

@@ -36,6 +36,11 @@ export class Kernel {
       poolMax,
     });
     const database = await Database.over(orm, metrics);
+    // What claims by version lock they hold while this process goes on, and on a busy machine that may take longer than a production session waits.
+    database.pool.options.connectionTimeoutMillis = 60_000;
+    const patience = "set lock_timeout = '30 s'; set statement_timeout = '60 s'";
+    await database.pool.query(patience); // On the one connection that there is.
+    database.pool.on('connect', (client) => void client.query(patience).catch(() => undefined));
     const inventory = new Inventory(database, { batchMax: 512, lanesMax: 4, queueMax: 20_000, ...options }, metrics, (availability) =>
       told.push(availability),
     );

@@ -2,12 +2,12 @@
  * For negative controls: with the protection off, rivals must be seen to break what it protects, on a machine of any speed. A pause in the
  * function under test only makes that likely; here each session waits until another one has come as far.
  */
-const MEETING = `
+const meeting = (patience: string) => `
   create sequence if not exists rivals;
   create or replace function meet_rival() returns void language plpgsql as $$
     declare
       v_met bigint := (nextval('rivals') + 1) / 2 * 2;
-      v_until timestamptz := clock_timestamp() + interval '1 s';
+      v_until timestamptz := clock_timestamp() + interval '${patience}';
     begin
       while (select last_value from rivals) < v_met loop
         perform pg_sleep(0.002);
@@ -28,9 +28,12 @@ export async function rewriteFunction(query: Query, name: string, from: string |
   await query(rewritten);
 }
 
-/** Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. */
-export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true'): Promise<void> {
-  await query(MEETING);
+/**
+ * Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. Where each certainly has a rival,
+ * they may have more patience than a second: then no stall of the machine parts them.
+ */
+export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true', patience = '1 s'): Promise<void> {
+  await query(meeting(patience));
   await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(); end if; ${before}`);
 }
 

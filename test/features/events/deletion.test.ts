@@ -52,6 +52,8 @@ describe('what is held or was paid for stays', () => {
   beforeAll(async () => {
     app = await testApp();
     await app.stopSweeping();
+    // What is followed here is free: it would be offered.
+    await app.app.seatOffers.stop();
     buyer = await app.member();
   });
   afterAll(() => app.close());

@@ -11,8 +11,11 @@ export const NOBODY = '00000000-0000-7000-8000-000000000000';
 
 export const key = () => ({ idempotencyKey: randomUUID() });
 
+/** One for a whole test file: a test that runs across a full minute means the same instant all the time. */
+const NOW = Math.round(Date.now() / 60_000) * 60_000;
+
 /** Days from now, at a whole minute. */
-export const inDays = (days: number): string => new Date(Math.round(Date.now() / 60_000) * 60_000 + days * 86_400_000).toISOString();
+export const inDays = (days: number): string => new Date(NOW + days * 86_400_000).toISOString();
 
 export async function aVenue(app: TestApp, name = 'Test Hall'): Promise<string> {
   const owner = await app.admin();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
+import { nextMonth, PATIENT_PAYMENTS, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { payFor } from '../../support/payments.ts';
@@ -24,7 +24,7 @@ async function acquaint(app: TestApp, lessonIds: readonly string[]) {
 describe.each(['PESSIMISTIC', 'OPTIMISTIC'])('the monthly limit, %s', (policy) => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp();
+    app = await testApp({ environment: PATIENT_PAYMENTS });
   });
   afterAll(() => app.close());
 
@@ -81,7 +81,7 @@ describe.each(['PESSIMISTIC', 'OPTIMISTIC'])('the monthly limit, %s', (policy) =
 describe('a sale that closes while members enrol', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp();
+    app = await testApp({ environment: PATIENT_PAYMENTS });
   });
   afterAll(() => app.close());
 
@@ -172,7 +172,12 @@ describe('a sale that closes while members enrol', () => {
     });
 
     test('negative control: a closing that does not raise the version is not noticed', async () => {
-      expect(await closeBetween('closes_at = clock_timestamp()')).toMatchObject({ __typename: 'EnrollSuccess' });
+      // An enrolment that has waited too long for the row decides again, and notices: on a machine that stalls it may take another one.
+      const answers: string[] = [];
+      while (answers.length < 5 && !answers.includes('EnrollSuccess'))
+        answers.push((await closeBetween('closes_at = clock_timestamp()')).__typename ?? '');
+
+      expect(answers).toContain('EnrollSuccess');
     });
   });
 });

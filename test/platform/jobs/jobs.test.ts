@@ -61,7 +61,7 @@ describe('jobs', () => {
 
     await eventually(() => expect(greetings).toEqual(['Yuna']));
     await eventually(async () => expect(await jobsOf('greet')).toEqual([]));
-    expect(finished).toEqual([['greet', 'succeeded']]);
+    await eventually(() => expect(finished).toEqual([['greet', 'succeeded']]));
   });
 
   test('a job of the driver inside its transaction is rolled back with it, and so is one beside a refusal', async () => {
@@ -84,6 +84,7 @@ describe('jobs', () => {
     expect(await jobsOf('greet')).toEqual([]);
     await db.database.transact((em) => addJob(em, greet, { name: 'last' }), { name: 'test' });
     await eventually(() => expect(greetings).toEqual(['last']));
+    await eventually(async () => expect(await jobsOf('greet')).toEqual([]));
   });
 
   test('a payload that is not of the schema is refused before anything is written', async () => {
@@ -107,10 +108,13 @@ describe('jobs', () => {
   test('a job that fails keeps its error and is tried again later', async () => {
     await addJob(db.database.fork(), flaky, {}, { maxAttempts: 3, jobKey: 'flaky' });
 
+    // On a machine that stalls it may have been tried again by now.
     await eventually(async () =>
-      expect(await jobsOf('flaky')).toEqual([{ attempts: 1, max_attempts: 3, last_error: 'the printer is out of paper', key: 'flaky' }]),
+      expect(await jobsOf('flaky')).toEqual([
+        { attempts: triesOfFlaky, max_attempts: 3, last_error: 'the printer is out of paper', key: 'flaky' },
+      ]),
     );
-    expect(triesOfFlaky).toBe(1);
+    expect(triesOfFlaky).toBeGreaterThan(0);
   });
 
   test('of the jobs with one key only the last one waits', async () => {

@@ -71,7 +71,7 @@ test('a watcher gets the current state first and then the newer one', async () =
 test('watchers that come together share one read, and later ones none', async () => {
   const ids = Array.from({ length: 30 }, (_, n) => `t${n}`);
   const tanks = new Tanks(ids);
-  const { live } = liveTanks(tanks);
+  const { live } = liveTanks(tanks, { refreshMs: 1_000_000 });
 
   await Promise.all([live.watch(ids).next(), live.watch(ids.slice(0, 5)).next(), live.watch(['t7']).next()]);
   await live.watch(['t3', 't4']).next();
@@ -82,7 +82,7 @@ test('watchers that come together share one read, and later ones none', async ()
 test('250 watched objects are read in chunks of 100', async () => {
   const ids = Array.from({ length: 250 }, (_, n) => `t${n}`);
   const tanks = new Tanks(ids);
-  const { live } = liveTanks(tanks);
+  const { live } = liveTanks(tanks, { refreshMs: 1_000_000 });
   const seen = new Set<string>();
 
   const stop = live.observe(ids, ({ id }) => seen.add(id));
@@ -186,7 +186,7 @@ test('a state that the clock changed without a new version is found by the refre
 
 test('a hint of the known version with another state is not believed but read again', async () => {
   const tanks = new Tanks(['a']);
-  const { live, fanOut } = liveTanks(tanks);
+  const { live, fanOut } = liveTanks(tanks, { refreshMs: 1_000_000 });
   const states = live.watch(['a']);
   await states.next();
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
+import { freePort } from '../../support/redis.ts';
 import { until } from './until.ts';
 
 /** A Redis of the test's own on a free port, which it may kill and start again. */
@@ -47,13 +47,4 @@ export class RedisProcess {
     child.kill('SIGKILL');
     await exited;
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

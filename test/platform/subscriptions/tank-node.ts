@@ -165,7 +165,8 @@ export async function startTankNode(options: TankNodeOptions) {
     contextOf: ({ viewer, locale }) => makeContext(viewer, locale),
     maskErrors,
     formatResult,
-    ...(options.limits && { limits: options.limits }),
+    // Fifty clients of this process may keep each other waiting for longer than a client may in production.
+    limits: { connectionInitMs: 60_000, ...options.limits },
     logger,
     metrics,
   });
