@@ -12,7 +12,7 @@ export default {
   testPathIgnorePatterns: LONG,
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
   // type-graphql asks for it when the first decorated class is imported.
-  setupFiles: ['reflect-metadata'],
+  setupFiles: ['reflect-metadata', '<rootDir>/test/support/suppressed-error.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   // Servers, databases and load share the machine with the tests: two at a time is what two cores carry. With three, answers that must come in time do not.
