@@ -116,7 +116,7 @@ describe('who may do what', () => {
     const paid = {} as Record<Caller, string>;
     for (const caller of CALLERS) paid[caller] = await payFor(owner.client, await enroll(owner.client, await app.lesson()));
     const strandedId = await payFor(owner.client, await enroll(owner.client, await app.lesson()), 'KISPG');
-    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'HANG_AFTER' });
+    app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'RESET_AFTER' });
     const { refund } = await admin.client.run('TestRefundPayment', {
       input: { paymentId: strandedId, amountMinor: 1_000, reason: 'Cold water', idempotencyKey: randomUUID() },
     });
