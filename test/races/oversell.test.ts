@@ -8,6 +8,8 @@ const CAPACITY = 137;
 async function rush(inventory: TestInventory, policy: Policy): Promise<void> {
   const pool = await inventory.pool({ policy, capacity: CAPACITY });
   for (const kernel of inventory.kernels) await kernel.meet([pool]);
+  // As long as it takes: 200 transactions share the ten connections of a node, and here nobody gives up waiting for one.
+  for (const { database } of inventory.kernels) database.pool.options.connectionTimeoutMillis = 120_000;
 
   const answers = await Promise.all(
     Array.from({ length: CLAIMS }, (_, turn) => inventory.kernelOf(turn).place(claimOf({ items: [itemOf(pool)] }))),
