@@ -72,7 +72,7 @@ test('a worker alone stops too', async () => {
   const { url, drop } = await testDatabaseUrl();
   const api = await startNode(testEnvironment(url), '--role', 'api');
   await using worker = new ServerProcess(testEnvironment(url), ['--role', 'worker']);
-  await eventually(() => worker.stdout.includes('lastseat worker is running.'));
+  await eventually(() => worker.stdout.includes('lastseat worker is running.'), { withinMs: 120_000 });
 
   worker.signal('SIGTERM');
 

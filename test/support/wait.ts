@@ -11,7 +11,7 @@ const EVERY_MS = 20;
  */
 export async function eventually<T>(
   fact: () => T | Promise<T>,
-  { withinMs = 10_000 }: { withinMs?: number } = {},
+  { withinMs = 30_000 }: { withinMs?: number } = {},
 ): Promise<Exclude<T, null | false>> {
   const deadline = performance.now() + withinMs;
   for (;;) {
