@@ -35,7 +35,9 @@ test(`${MEMBERS} members want ${SEATS} seats at once: each seat has one of them,
 
   // Over so many connections as one process can open in time: the server closes those on which nothing comes.
   const crowd = new TestClient(app.url, undefined, new Agent({ connections: 256, keepAliveTimeout: 10_000 }));
-  const fates = await Promise.all(members.map(({ accessToken }, index) => want(crowd.as(accessToken), show.performanceId, index % FAVOURITES)));
+  const fates = await Promise.all(
+    members.map(({ accessToken }, index) => want(crowd.as(accessToken), show.performanceId, index % FAVOURITES)),
+  );
 
   await crowd.close();
   const held = fates.flatMap(({ seat }) => seat ?? []).sort((one, other) => one - other);
