@@ -125,11 +125,14 @@ class Scene implements AsyncDisposable {
       if (givesHalfBack) await this.giveHalfBack(victim, payment.id);
       else await client.run('TestCancelBooking', { input: { holdId } });
     };
-    const isCutShort = await drive().then(
-      () => false,
-      () => true,
+    const cutShort = await drive().then(
+      () => null,
+      (error: unknown) => error,
     );
-    if (!isCutShort) throw new Error(`Nothing came by ${at} at ${provider}.`);
+    if (cutShort === null) throw new Error(`Nothing came by ${at} at ${provider}.`);
+    await eventually(() => !victim.process.isRunning, { withinMs: 60_000 }).catch(() => {
+      throw new Error(`What cut the customer short was not that the server died at ${at} at ${provider}.`, { cause: cutShort });
+    });
     const { signal } = await victim.process.ended();
     await victim.stop();
     const [payment] = await victim.query<{ id: string }>('select id from payment where idempotency_key = $1', [idempotencyKey]);
