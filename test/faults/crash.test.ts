@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { Simulator } from '../../src/simulator/simulator.ts';
 import { testEnvironment, uuidIn } from '../support/app.ts';
@@ -9,6 +9,8 @@ import { type ServerNode, startNode } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
+/** Servers of their own processes start slowly on a busy machine. */
+jest.setTimeout(180_000);
 
 describe('a process killed between the provider’s answer and our conclusion', () => {
   let database: Awaited<ReturnType<typeof testDatabaseUrl>>;

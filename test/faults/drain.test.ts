@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { type TestStage, testEnvironment, uuidIn } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { ServerProcess, startNode } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
+import { waitPatiently } from '../support/waiting-patiently.ts';
 
 failOnLeaks();
+/** Servers of their own processes start slowly on a busy machine. */
+jest.setTimeout(180_000);
 
 /** Holds the row of a pool, so that a claim in it stays under way until it is let go. */
 async function holdRow(stage: TestStage, lessonId: string) {
@@ -32,10 +35,11 @@ async function holdRow(stage: TestStage, lessonId: string) {
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   test('lets requests under way end, closes sockets with 1001, takes nothing new, and exits with 0', async () => {
     const { url, drop } = await testDatabaseUrl();
-    const node = await startNode(testEnvironment(url), '--role', 'all');
+    const node = await startNode(testEnvironment(url, { DRAIN_SECONDS: '60' }), '--role', 'all');
     const lessonId = await node.lesson();
     const { client } = await node.member();
     const watch = await node.anonymous.watch(lessonId);
+    await waitPatiently(node.query.bind(node));
     const row = await holdRow(node, lessonId);
     const underWay = client.run('TestEnroll', { input: { lessonId, idempotencyKey: randomUUID() } });
     await row.isWaitedFor();
@@ -68,7 +72,7 @@ test('a worker alone stops too', async () => {
   const { url, drop } = await testDatabaseUrl();
   const api = await startNode(testEnvironment(url), '--role', 'api');
   await using worker = new ServerProcess(testEnvironment(url), ['--role', 'worker']);
-  await eventually(() => worker.stdout.includes('lastseat worker is running.'));
+  await eventually(() => worker.stdout.includes('lastseat worker is running.'), { withinMs: 120_000 });
 
   worker.signal('SIGTERM');
 

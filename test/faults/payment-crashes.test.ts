@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { WAYPOINTS, type Waypoint } from '../../src/features/bookings/waypoints.ts';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
 import { type SimulatedProvider, Simulator } from '../../src/simulator/simulator.ts';
@@ -14,6 +14,7 @@ import { query } from '../support/sql.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
+jest.setTimeout(180_000);
 
 const PRICE = 80_000;
 
@@ -119,16 +120,19 @@ class Scene implements AsyncDisposable {
     const idempotencyKey = randomUUID();
     const drive = async () => {
       const { payment } = await client.run('TestPreparePayment', { input: { holdId, provider, idempotencyKey } });
-      if (losesAnswer) this.simulator.order({ provider, call: 'approve', fault: 'HANG_AFTER', orderId: uuidIn(payment.id) });
+      if (losesAnswer) this.simulator.order({ provider, call: 'approve', fault: 'RESET_AFTER', orderId: uuidIn(payment.id) });
       await atCheckout(payment);
       if (givesHalfBack) await this.giveHalfBack(victim, payment.id);
       else await client.run('TestCancelBooking', { input: { holdId } });
     };
-    const isCutShort = await drive().then(
-      () => false,
-      () => true,
+    const cutShort = await drive().then(
+      () => null,
+      (error: unknown) => error,
     );
-    if (!isCutShort) throw new Error(`Nothing came by ${at} at ${provider}.`);
+    if (cutShort === null) throw new Error(`Nothing came by ${at} at ${provider}.`);
+    await eventually(() => !victim.process.isRunning, { withinMs: 60_000 }).catch(() => {
+      throw new Error(`What cut the customer short was not that the server died at ${at} at ${provider}.`, { cause: cutShort });
+    });
     const { signal } = await victim.process.ended();
     await victim.stop();
     const [payment] = await victim.query<{ id: string }>('select id from payment where idempotency_key = $1', [idempotencyKey]);
@@ -139,6 +143,11 @@ class Scene implements AsyncDisposable {
 
   /** The process that comes after the dead ones, at their addresses, with the reconciler. */
   async survive(): Promise<ServerNode> {
+    // The dead said for how long they would be at it; nobody waits that long here.
+    await query(
+      this.databaseUrl,
+      'update payment set busy_until = clock_timestamp(), next_look_at = clock_timestamp() where busy_until > clock_timestamp()',
+    );
     const { node } = await this.start(['--role', 'all']);
     this.survivor = node;
     for (const door of this.doors) door.leadTo(node.url);
@@ -181,7 +190,7 @@ describe('a process killed at', () => {
       }),
     );
     survivor = await scene.survive();
-  }, 120_000);
+  }, 600_000);
   afterAll(() => scene[Symbol.asyncDispose]());
 
   test.each(CRASHES)('$at at $provider, when the customer $customer: $end.hold and $end.payment', async (crash) => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { Environment } from '../../src/config.ts';
 import { ACCESS_TOKEN_SECRET, testEnvironment } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
@@ -14,12 +14,14 @@ import { urlOf } from '../support/sql.ts';
 import { eventually } from '../support/wait.ts';
 
 failOnLeaks();
+/** Making a database takes a second on a quiet machine and half a minute on a busy disk. */
+jest.setTimeout(180_000);
 
 /** Starts a server that cannot start, and tells how it ended and what it said. */
 async function failing(environment: Environment, ...args: string[]) {
   await using server = new ServerProcess(environment, args);
   // It gives up at once: whoever started it, a person or an orchestrator, waits for it to end.
-  await eventually(() => !server.isRunning);
+  await eventually(() => !server.isRunning, { withinMs: 60_000 });
   const { code } = await server.ended();
   return { code, stderr: server.stderr, stdout: server.stdout };
 }

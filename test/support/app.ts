@@ -243,8 +243,9 @@ export const testEnvironment = (databaseUrl: string, environment: Environment = 
   GRAPHIQL: 'off',
   SEED: 'off',
   REHEARSALS: 'on',
-  PAYMENT_CONNECT_TIMEOUT_MS: '500',
-  PAYMENT_ANSWER_TIMEOUT_MS: '500',
+  // An answer that is only slow must not become an unknown outcome. What is to time out hangs, on a node that gives up early.
+  PAYMENT_CONNECT_TIMEOUT_MS: '10000',
+  PAYMENT_ANSWER_TIMEOUT_MS: '20000',
   PAYMENT_LOOK_AGAIN_SECONDS: '1',
   RECONCILE_SECONDS: '1',
   ...environment,

@@ -18,6 +18,12 @@ export async function begin(
   return prepared.payment;
 }
 
+/** Begins to pay at a node that may have given up waiting for the provider: again with the same key, until it has begun. */
+export function beginAtHasty(client: TestClient, holdId: string, provider: SimulatedProvider) {
+  const input = { holdId, provider, idempotencyKey: randomUUID() };
+  return eventually(async () => (await client.run('TestPreparePayment', { input })).payment ?? null, { withinMs: 30_000 });
+}
+
 /** What the customer's browser does at the checkout of a payment. */
 export function atCheckout(
   payment: Pick<RootOf<'TestPreparePayment'>['payment'], 'checkout'>,

@@ -42,7 +42,7 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Where it serves, once it says so. Throws with what it said when it ends instead. */
   async ready(): Promise<string> {
-    await eventually(() => !this.isRunning || this.stdout.includes('Stop      Ctrl+C'), { withinMs: 55_000 });
+    await eventually(() => !this.isRunning || this.stdout.includes('Stop      Ctrl+C'), { withinMs: 120_000 });
     const url = /ready at (http:\S+)/.exec(this.stdout)?.[1];
     if (!url) throw new Error(`The server did not start: ${this.stderr || this.stdout}`);
     return url;

@@ -24,7 +24,7 @@ describe('bookingChanged', () => {
     return watch;
   }
   const sees = (watch: BookingWatch, hold: string, payment: string | null) =>
-    eventually(() => expect([watch.last?.holdState, watch.last?.paymentState]).toEqual([hold, payment]));
+    eventually(() => expect([watch.last?.holdState, watch.last?.paymentState]).toEqual([hold, payment]), { withinMs: 20_000 });
 
   function expectInOrder(watch: BookingWatch): void {
     const versions = watch.states.map(({ version }) => version);
@@ -48,7 +48,9 @@ describe('bookingChanged', () => {
       await client.run('TestCancelBooking', { input: { holdId } });
       await sees(watch, 'RETURNED', 'REFUNDED');
 
-      expect(watch.course.filter(([, state]) => state !== 'REFUNDING')).toEqual([
+      // Whoever reads again in that moment sees that money is on its way back, or that a payment is opened and the deadline not yet stopped.
+      const isBetween = (hold: string, state: string | null) => state === 'REFUNDING' || (hold === 'HELD' && state === 'PENDING');
+      expect(watch.course.filter(([hold, state]) => !isBetween(hold, state))).toEqual([
         ['HELD', null],
         ['PAYING', 'PENDING'],
         ['CONFIRMED', 'APPROVED'],
@@ -208,7 +210,7 @@ describe('bookingChanged', () => {
 
     await client.run('TestSignOut', { input: {} });
     await eventually(() => expect(here.closes).toMatchObject([{ code: 4403, reason: 'Session ended' }]));
-    await eventually(() => expect(there.closes).toMatchObject([{ code: 4403, reason: 'Session ended' }]));
+    await eventually(() => expect(there.closes).toMatchObject([{ code: 4403, reason: 'Session ended' }]), { withinMs: 30_000 });
     await atCheckout(payment);
     await eventually(
       async () => (await app.query('select state from payment where id = $1', [uuidIn(payment.id)]))[0]?.state === 'APPROVED',

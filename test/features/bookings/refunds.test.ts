@@ -276,8 +276,8 @@ describe('refunds', () => {
 
     test('no second one while one is under way', async () => {
       const { client, paymentId } = await booked('KAKAOPAY');
-      app.simulator.order({ provider: 'KAKAOPAY', call: 'cancel', fault: 'HANG_BEFORE', orderId: uuidIn(paymentId) });
-      app.simulator.order({ provider: 'KAKAOPAY', call: 'find', fault: 'HANG_BEFORE', orderId: uuidIn(paymentId) });
+      app.simulator.order({ provider: 'KAKAOPAY', call: 'cancel', fault: 'RESET_BEFORE', orderId: uuidIn(paymentId) });
+      app.simulator.order({ provider: 'KAKAOPAY', call: 'find', fault: 'RESET_BEFORE', orderId: uuidIn(paymentId) });
 
       const open = await giveBack(admin, paymentId, { amountMinor: 1_000 });
       const second = await giveBack(admin, paymentId, { amountMinor: 1_000 });
@@ -468,8 +468,8 @@ describe('refunds', () => {
       const done = await booked('KISPG');
       await giveBack(admin, done.paymentId, { amountMinor: 1_000 });
       const askable = await booked('TOSS');
-      app.simulator.order({ provider: 'TOSS', call: 'cancel', fault: 'HANG_BEFORE', orderId: uuidIn(askable.paymentId) });
-      app.simulator.order({ provider: 'TOSS', call: 'find', fault: 'HANG_BEFORE', orderId: uuidIn(askable.paymentId), times: 3 });
+      app.simulator.order({ provider: 'TOSS', call: 'cancel', fault: 'RESET_BEFORE', orderId: uuidIn(askable.paymentId) });
+      app.simulator.order({ provider: 'TOSS', call: 'find', fault: 'RESET_BEFORE', orderId: uuidIn(askable.paymentId), times: 3 });
       await giveBack(admin, askable.paymentId, { amountMinor: 1_000 });
       const whole = await booked('KISPG');
       app.simulator.order({ provider: 'KISPG', call: 'cancel', fault: 'RESET_BEFORE', orderId: uuidIn(whole.paymentId) });

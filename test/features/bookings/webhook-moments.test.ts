@@ -94,7 +94,7 @@ describe('a webhook that comes at the wrong moment', () => {
     const { capture } = await booked(app, 'KISPG');
     const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
     const { id: paymentId, checkout } = await begin(client, holdId, 'KISPG');
-    simulator.order({ provider: 'KISPG', call: 'approve', fault: 'HANG_BEFORE', orderId: uuidIn(paymentId) });
+    simulator.order({ provider: 'KISPG', call: 'approve', fault: 'RESET_BEFORE', orderId: uuidIn(paymentId) });
     await atCheckout({ checkout });
     const takenBack = () => simulator.calls.filter(({ call, orderId }) => call === 'cancel' && orderId === uuidIn(paymentId)).length;
     await eventually(() => takenBack() === 1);

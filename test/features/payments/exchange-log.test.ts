@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { type Exchange, ExchangeLog } from '../../../src/features/payments/index.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
-import { atCheckout, begin, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
+import { atCheckout, begin, beginAtHasty, ended, heldLesson, PROVIDERS, payFor } from '../../support/payments.ts';
 
 failOnLeaks();
 
@@ -105,7 +105,6 @@ describe('what is said to a provider', () => {
 
   test.each([
     ['a refusal', 'REFUSE', ['APPROVE', 'REFUSED', expect.any(String), 400]],
-    ['a time-out', 'HANG_AFTER', ['APPROVE', 'UNKNOWN', 'TIMEOUT', null]],
     ['a connection that was cut', 'RESET_AFTER', ['APPROVE', 'UNKNOWN', 'RESET', null]],
     ['a provider that broke', 'ERROR_AFTER', ['APPROVE', 'UNKNOWN', 'SERVER_ERROR', 500]],
     ['bytes that no database would keep', 'GARBAGE', ['APPROVE', 'UNKNOWN', 'GARBAGE', 200]],
@@ -119,6 +118,18 @@ describe('what is said to a provider', () => {
     await ended(client, payment.id);
 
     expect(await said(payment.id)).toContainEqual(expected);
+  });
+
+  test('a time-out is stored as what it is', async () => {
+    const environment = { PAYMENT_ANSWER_TIMEOUT_MS: '1000' };
+    await using hasty = await testApp({ databaseUrl: app.databaseUrl, simulator: app.simulator, environment });
+    const { accessToken, holdId } = await heldLesson(app);
+    const payment = await beginAtHasty(hasty.anonymous.as(accessToken), holdId, 'KAKAOPAY');
+    app.simulator.order({ provider: 'KAKAOPAY', call: 'approve', fault: 'HANG_AFTER', orderId: uuidIn(payment.id) });
+
+    await atCheckout(payment);
+
+    expect(await said(payment.id)).toContainEqual(['APPROVE', 'UNKNOWN', 'TIMEOUT', null]);
   });
 
   test('a call that never left says so', async () => {

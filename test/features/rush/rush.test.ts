@@ -1,10 +1,12 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { TestStage, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { lyingProxy } from './lying-proxy.ts';
 import { brokenOf, reportOf, runRush } from './rush-process.ts';
 
 failOnLeaks();
+/** Clients of their own processes, and each rush waits until everybody knows the truth. */
+jest.setTimeout(180_000);
 
 describe('npm run rush', () => {
   test('eleven for ten places: ten win, one is refused, every invariant is kept', async () => {
@@ -91,7 +93,7 @@ describe('a rush that must not pass', () => {
     await using app = await testApp();
     await using proxy = await lyingProxy(app.url, (message) => message.replace(/"free":(\d+)/, (_, free) => `"free":${Number(free) + 1}`));
 
-    const run = await runRush(new TestStage(proxy.url, app.databaseUrl), '--preset', 'eleven', '--json', '--settle', '2');
+    const run = await runRush(new TestStage(proxy.url, app.databaseUrl), '--preset', 'eleven', '--json', '--settle', '8');
 
     const report = reportOf(run);
     expect({ code: run.code, broken: brokenOf(report) }).toEqual({ code: 1, broken: ['watchers-know-the-truth'] });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { HouseReport } from '../../../src/rush/seats/seat-report.ts';
 import type { SeatsReport } from '../../../src/rush/seats/seats-rush.ts';
 import { TestStage, testApp, uuidIn } from '../../support/app.ts';
@@ -7,6 +7,8 @@ import { lyingProxy } from './lying-proxy.ts';
 import { type RushRun, reportOf, runRush } from './rush-process.ts';
 
 failOnLeaks();
+/** Clients of their own processes, and each rush waits until everybody knows the truth. */
+jest.setTimeout(180_000);
 
 const rushForSeats = (stage: TestStage, members: number, ...args: string[]) =>
   runRush(stage, 'seats', '--house', 'black-box', '--members', String(members), '--watchers', '5', '--json', ...args);
@@ -120,7 +122,7 @@ describe('a rush for seats that must not pass', () => {
     const lie = (message: string) => message.replace(/"held":\[([\d,]+)\],"sold":\[\]/, '"held":[],"sold":[$1]');
     await using proxy = await lyingProxy(app.url, lie);
 
-    const run = await rushForSeats(new TestStage(proxy.url, app.databaseUrl), 20, '--pay', '0', '--abandon', '0', '--settle', '1');
+    const run = await rushForSeats(new TestStage(proxy.url, app.databaseUrl), 20, '--pay', '0', '--abandon', '0', '--settle', '8');
 
     const house = houseOf(run);
     expect({ code: run.code, broken: brokenOf(house) }).toEqual({ code: 1, broken: ['watchers-know-the-truth'] });

@@ -357,7 +357,7 @@ describe('cancelling a booking with its tickets', () => {
     const { member, holdId, paymentId, ticketIds } = await booked(app, await aShow(app));
     const [id] = ticketIds as [string];
     const token = await offer(member, id);
-    app.simulator.order({ provider: 'TOSS', call: 'cancel', fault: 'HANG_BEFORE' });
+    app.simulator.order({ provider: 'TOSS', call: 'cancel', fault: 'RESET_BEFORE' });
 
     await cancel(member, holdId);
     const state = await app.query(

@@ -17,6 +17,8 @@ const refund: RefundOrder = {
   reason: '개인 사정',
 };
 const unknown = (reason: string) => ({ outcome: 'UNKNOWN', reason });
+const TIMED_OUT = unknown('TIMEOUT');
+const PATIENT = { connectTimeoutMs: 20_000, answerTimeoutMs: 30_000 };
 const refused = (code: string) => ({ outcome: 'REFUSED', code });
 const waiting = { outcome: 'WAITING' };
 const captured = (refundedMinor: number) => ({
@@ -71,11 +73,7 @@ describe('KakaoPay', () => {
     vendor = await Vendor.start();
     vendor.answer(...answers);
     recorded = recorder();
-    adapter = new KakaoPay(
-      { baseUrl: vendor.url, secretKey: 'DEV1234', cid: CID },
-      { connectTimeoutMs: 2_000, answerTimeoutMs: 5_000 },
-      recorded.record,
-    );
+    adapter = new KakaoPay({ baseUrl: vendor.url, secretKey: 'DEV1234', cid: CID }, PATIENT, recorded.record);
     return adapter;
   }
 
@@ -296,8 +294,10 @@ describe('KakaoPay, at the simulator', () => {
   });
 
   /** A prepared order, and the way back of its customer who agreed. */
-  async function agreed(answerTimeoutMs = 5_000) {
-    const adapter = new KakaoPay(simulator.settings.KAKAOPAY, { connectTimeoutMs: 2_000, answerTimeoutMs }, recorder().record);
+  async function agreed() {
+    const adapter = new KakaoPay(simulator.settings.KAKAOPAY, PATIENT, recorder().record);
+    /** Gives up early: for calls that hang. */
+    const hasty = new KakaoPay(simulator.settings.KAKAOPAY, { ...PATIENT, answerTimeoutMs: 1_000 }, recorder().record);
     const unprepared = orderOf({}, shop.url);
     const prepared = await adapter.prepare(unprepared);
     if (prepared.outcome !== 'DONE') throw new Error(`not prepared: ${JSON.stringify(prepared)}`);
@@ -305,7 +305,7 @@ describe('KakaoPay, at the simulator', () => {
     await payAs(prepared.checkout, 'approve');
     const read = adapter.readReturn(order, returnOf(shop.received.at(-1)?.url));
     if (read.outcome !== 'AUTHORIZED') throw new Error(`not authorized: ${JSON.stringify(read)}`);
-    return { adapter, order, checkout: prepared.checkout, authorization: read.authorization };
+    return { adapter, hasty, order, checkout: prepared.checkout, authorization: read.authorization };
   }
 
   const refundOf = (amountMinor: number, refundedMinor: number): RefundOrder => ({
@@ -354,21 +354,21 @@ describe('KakaoPay, at the simulator', () => {
 
   test.each<[Fault, unknown, unknown]>([
     ['REFUSE', refused('USER_LOCKED'), 'NONE'],
-    ['HANG_BEFORE', unknown('TIMEOUT'), 'WAITING'],
-    ['HANG_AFTER', unknown('TIMEOUT'), 'CAPTURED'],
+    ['HANG_BEFORE', TIMED_OUT, 'WAITING'],
+    ['HANG_AFTER', TIMED_OUT, 'CAPTURED'],
     ['RESET_BEFORE', unknown('RESET'), 'WAITING'],
     ['RESET_AFTER', unknown('RESET'), 'CAPTURED'],
     ['ERROR_BEFORE', unknown('SERVER_ERROR'), 'WAITING'],
     ['ERROR_AFTER', unknown('SERVER_ERROR'), 'CAPTURED'],
     ['GARBAGE', unknown('GARBAGE'), 'CAPTURED'],
-    ['SLOW_DRIP', unknown('TIMEOUT'), 'CAPTURED'],
+    ['SLOW_DRIP', TIMED_OUT, 'CAPTURED'],
     ['WRONG_AMOUNT', unknown('MISMATCH'), 'CAPTURED'],
     ['WRONG_ORDER', unknown('MISMATCH'), 'CAPTURED'],
   ])('an approval that meets %s is never done by mistake, and is found afterwards', async (fault, expected, found) => {
-    const { adapter, order, authorization } = await agreed(400);
+    const { adapter, hasty, order, authorization } = await agreed();
     simulator.order({ provider: 'KAKAOPAY', call: 'approve', fault, orderId: order.paymentId });
 
-    const approved = await adapter.approve(order, authorization);
+    const approved = await (expected === TIMED_OUT ? hasty : adapter).approve(order, authorization);
 
     expect(approved).toEqual(expected);
     expect((await adapter.find(order)).outcome).toBe(found);
@@ -376,18 +376,18 @@ describe('KakaoPay, at the simulator', () => {
 
   test.each<[Fault, unknown, number]>([
     ['REFUSE', refused('-781'), 0],
-    ['HANG_AFTER', unknown('TIMEOUT'), 4_000],
+    ['HANG_AFTER', TIMED_OUT, 4_000],
     ['RESET_BEFORE', unknown('RESET'), 0],
     ['ERROR_AFTER', unknown('SERVER_ERROR'), 4_000],
     ['GARBAGE', unknown('GARBAGE'), 4_000],
     ['WRONG_AMOUNT', unknown('MISMATCH'), 4_000],
     ['WRONG_ORDER', unknown('MISMATCH'), 4_000],
   ])('a refund that meets %s, sent again, has one effect', async (fault, expected, refundedMinor) => {
-    const { adapter, order, authorization } = await agreed(400);
+    const { adapter, hasty, order, authorization } = await agreed();
     await adapter.approve(order, authorization);
     simulator.order({ provider: 'KAKAOPAY', call: 'cancel', fault, orderId: order.paymentId });
 
-    const first = await adapter.refund(order, refundOf(4_000, 0));
+    const first = await (expected === TIMED_OUT ? hasty : adapter).refund(order, refundOf(4_000, 0));
     const refundedOnce = simulator.payment(order.paymentId)?.refundedMinor;
     const second = await adapter.refund(order, refundOf(4_000, 0));
 

@@ -58,7 +58,7 @@ afterEach(async () => {
 });
 
 /** A vendor that answers everything in one way, and our adapter for it. */
-async function vendor(behaviour: Behaviour, timeouts = { answerTimeoutMs: 5_000 }) {
+async function vendor(behaviour: Behaviour, timeouts = { answerTimeoutMs: 30_000 }) {
   const requests: { path: string; contentType: string | undefined; body: Record<string, unknown> }[] = [];
   const server = createServer(async (request, response) => {
     const text = Buffer.concat(await request.toArray()).toString();
@@ -82,11 +82,11 @@ async function vendor(behaviour: Behaviour, timeouts = { answerTimeoutMs: 5_000 
   };
 }
 
-function adapterAt(baseUrl: string, exchanges: Exchange[] = [], timeouts = { answerTimeoutMs: 5_000 }): Kispg {
+function adapterAt(baseUrl: string, exchanges: Exchange[] = [], timeouts = { answerTimeoutMs: 30_000 }): Kispg {
   const settings = { baseUrl, merchantId: MID, merchantKey: KEY };
   return new Kispg(
     settings,
-    { connectTimeoutMs: 2_000, ...timeouts },
+    { connectTimeoutMs: 20_000, ...timeouts },
     async (exchange) => void exchanges.push(exchange),
     () => NOW,
   );
@@ -373,7 +373,7 @@ describe('what can happen on the way', () => {
     ['an empty answer', { text: '' }, 'GARBAGE'],
     ['an array', { body: [approval().body] }, 'GARBAGE'],
   ])('%s leaves every function unknown', async (_name, behaviour, reason) => {
-    const { adapter, exchanges } = await vendor(behaviour, { answerTimeoutMs: 300 });
+    const { adapter, exchanges } = await vendor(behaviour, { answerTimeoutMs: reason === 'TIMEOUT' ? 1_000 : 30_000 });
 
     const outcomes = [
       await adapter.approve(order, authorization),
@@ -519,7 +519,10 @@ describe('with the simulator', () => {
       await simulator.close();
     });
     const paid = `http://127.0.0.1:${(server.address() as AddressInfo).port}/paid`;
-    const adapter = new Kispg(simulator.settings.KISPG, { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000 }, async () => undefined);
+    const adapterOf = (answerTimeoutMs: number) =>
+      new Kispg(simulator.settings.KISPG, { connectTimeoutMs: 20_000, answerTimeoutMs }, async () => undefined);
+    /** The second gives up early: for calls that hang. */
+    const [adapter, hasty] = [adapterOf(30_000), adapterOf(1_000)];
     const ours = { ...order, reference: null, returnUrls: { ...order.returnUrls, paid } };
     const prepared = await adapter.prepare(ours);
     if (prepared.outcome !== 'DONE') throw new Error('not prepared');
@@ -532,7 +535,7 @@ describe('with the simulator', () => {
       return read.authorization;
     };
     const movements = () => simulator.payment(PAYMENT_ID)?.entries.map(({ kind, amountMinor }) => [kind, amountMinor]);
-    return { simulator, adapter, ours, checkout, returned, agreed, movements };
+    return { simulator, adapter, hasty, ours, checkout, returned, agreed, movements };
   }
 
   test('a payment is approved and given back in parts', async () => {
@@ -581,11 +584,11 @@ describe('with the simulator', () => {
   test.each(['RESET_AFTER', 'HANG_AFTER', 'ERROR_AFTER', 'GARBAGE', 'WRONG_AMOUNT', 'WRONG_ORDER'] as const)(
     'an approval with the fault %s is unknown, and voiding it twice gives the money back once',
     async (fault) => {
-      const { simulator, adapter, ours, agreed, movements } = await shop();
+      const { simulator, adapter, hasty, ours, agreed, movements } = await shop();
       const customerAgreed = await agreed();
       simulator.order({ provider: 'KISPG', call: 'approve', fault });
 
-      const approved = await adapter.approve(ours, customerAgreed);
+      const approved = await (fault === 'HANG_AFTER' ? hasty : adapter).approve(ours, customerAgreed);
       const voided = [await adapter.void(ours, customerAgreed), await adapter.void(ours, customerAgreed)];
 
       expect(approved.outcome).toBe('UNKNOWN');

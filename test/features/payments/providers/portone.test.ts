@@ -69,7 +69,7 @@ afterEach(async () => {
 /** A vendor that answers each function of its API as it is told, and our adapter for it. */
 async function vendor(
   behaviours: Partial<Record<'register' | 'confirm' | 'get' | 'cancel', Behaviour>>,
-  timeouts = { answerTimeoutMs: 5_000 },
+  timeouts = { answerTimeoutMs: 30_000 },
 ) {
   const requests: { method: string; path: string; authorization: string | undefined; body: unknown }[] = [];
   let openSockets = 0;
@@ -107,7 +107,7 @@ async function vendor(
   return { adapter: adapterAt(baseUrl, exchanges, timeouts), requests, exchanges, stop, openSockets: () => openSockets };
 }
 
-function adapterAt(baseUrl: string, exchanges: Exchange[] = [], timeouts = { answerTimeoutMs: 5_000 }): PortOne {
+function adapterAt(baseUrl: string, exchanges: Exchange[] = [], timeouts = { answerTimeoutMs: 30_000 }): PortOne {
   const settings = {
     baseUrl,
     apiSecret: API_SECRET,
@@ -116,7 +116,7 @@ function adapterAt(baseUrl: string, exchanges: Exchange[] = [], timeouts = { ans
     webhookSecret: WEBHOOK_SECRET,
     checkoutUrl: 'https://us.example/portone',
   };
-  return new PortOne(settings, { connectTimeoutMs: 2_000, ...timeouts }, async (exchange) => void exchanges.push(exchange));
+  return new PortOne(settings, { connectTimeoutMs: 20_000, ...timeouts }, async (exchange) => void exchanges.push(exchange));
 }
 
 describe('prepare', () => {
@@ -387,7 +387,7 @@ describe('what can happen on the way', () => {
   test.each(ways)('%s leaves every function unknown', async (_name, behaviour, reason) => {
     const { adapter, exchanges } = await vendor(
       { register: behaviour, confirm: behaviour, get: behaviour, cancel: behaviour },
-      { answerTimeoutMs: 300 },
+      { answerTimeoutMs: reason === 'TIMEOUT' ? 1_000 : 30_000 },
     );
 
     const outcomes = [
@@ -464,7 +464,7 @@ describe('what can happen on the way', () => {
     ['a dripping server', drip],
   ])('%s costs no socket after the time-out, and the global fetch is the same', async (_name, behaviour) => {
     const { fetch } = globalThis;
-    const { adapter, requests, openSockets } = await vendor({ get: behaviour }, { answerTimeoutMs: 200 });
+    const { adapter, requests, openSockets } = await vendor({ get: behaviour }, { answerTimeoutMs: 1_000 });
 
     const found = await Promise.all([adapter.find(order), adapter.find(order), adapter.find(order)]);
 
@@ -543,13 +543,16 @@ describe('with the simulator', () => {
       await simulator.close();
     });
     const paid = `http://127.0.0.1:${(server.address() as AddressInfo).port}/paid`;
-    const adapter = new PortOne(simulator.settings.PORTONE, { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000 }, async () => undefined);
+    const adapterOf = (answerTimeoutMs: number) =>
+      new PortOne(simulator.settings.PORTONE, { connectTimeoutMs: 20_000, answerTimeoutMs }, async () => undefined);
+    /** The second gives up early: for calls that hang. */
+    const [adapter, hasty] = [adapterOf(30_000), adapterOf(1_000)];
     const ours = { ...order, returnUrls: { ...order.returnUrls, paid } };
     const prepared = await adapter.prepare(ours);
     if (prepared.outcome !== 'DONE') throw new Error('not prepared');
     const returned = () => adapter.readReturn(ours, { kind: 'paid', query: queries.at(-1) ?? {}, body: {} });
     const movements = () => simulator.payment(PAYMENT_ID)?.entries.map(({ kind, amountMinor }) => [kind, amountMinor]);
-    return { simulator, adapter, ours, checkout: prepared.checkout, returned, movements };
+    return { simulator, adapter, hasty, ours, checkout: prepared.checkout, returned, movements };
   }
   const captured = { amountMinor: 30_000, currency: 'KRW', reference: expect.stringMatching(/./) };
 
@@ -590,13 +593,13 @@ describe('with the simulator', () => {
   test.each(['RESET_AFTER', 'HANG_AFTER', 'ERROR_AFTER', 'GARBAGE'] as const)(
     'a confirmation with the fault %s took the money, and find says so',
     async (fault) => {
-      const { simulator, adapter, ours, checkout, returned, movements } = await shop('BY_HAND');
+      const { simulator, adapter, hasty, ours, checkout, returned, movements } = await shop('BY_HAND');
       await payAs(checkout, 'approve');
       const read = returned();
       if (read.outcome !== 'AUTHORIZED') throw new Error(`the return was ${read.outcome}`);
       simulator.order({ provider: 'PORTONE', call: 'approve', fault });
 
-      const approved = await adapter.approve(ours, read.authorization);
+      const approved = await (fault === 'HANG_AFTER' ? hasty : adapter).approve(ours, read.authorization);
       const found = await adapter.find(ours);
 
       expect(approved.outcome).toBe('UNKNOWN');

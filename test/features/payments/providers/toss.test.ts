@@ -18,6 +18,8 @@ const refund: RefundOrder = {
 };
 const done = { outcome: 'DONE' };
 const unknown = (reason: string) => ({ outcome: 'UNKNOWN', reason });
+const TIMED_OUT = unknown('TIMEOUT');
+const PATIENT = { connectTimeoutMs: 20_000, answerTimeoutMs: 30_000 };
 const refused = (code: string) => ({ outcome: 'REFUSED', code });
 const none = (code: string) => ({ outcome: 'NONE', code });
 const forged = (reason: string) => ({ outcome: 'FORGED', reason });
@@ -54,11 +56,7 @@ describe('Toss Payments', () => {
     vendor = await Vendor.start();
     vendor.answer(...answers);
     recorded = recorder();
-    adapter = new Toss(
-      { baseUrl: vendor.url, secretKey: 'test_sk_1234', merchantId: MID },
-      { connectTimeoutMs: 2_000, answerTimeoutMs: 5_000 },
-      recorded.record,
-    );
+    adapter = new Toss({ baseUrl: vendor.url, secretKey: 'test_sk_1234', merchantId: MID }, PATIENT, recorded.record);
   }
 
   const sent = () => vendor.received.map(({ method, url, body }) => [method, url, body === '' ? null : (JSON.parse(body) as unknown)]);
@@ -377,8 +375,10 @@ describe('Toss Payments, at the simulator', () => {
   });
 
   /** A prepared order whose customer agreed. */
-  async function agreed(answerTimeoutMs = 5_000) {
-    const adapter = new Toss(simulator.settings.TOSS, { connectTimeoutMs: 2_000, answerTimeoutMs }, recorder().record);
+  async function agreed() {
+    const adapter = new Toss(simulator.settings.TOSS, PATIENT, recorder().record);
+    /** Gives up early: for calls that hang. */
+    const hasty = new Toss(simulator.settings.TOSS, { ...PATIENT, answerTimeoutMs: 1_000 }, recorder().record);
     const unprepared = orderOf({}, shop.url);
     const prepared = await adapter.prepare(unprepared);
     if (prepared.outcome !== 'DONE') throw new Error(`not prepared: ${JSON.stringify(prepared)}`);
@@ -386,7 +386,7 @@ describe('Toss Payments, at the simulator', () => {
     await payAs(prepared.checkout, 'approve');
     const read = adapter.readReturn(order, returnOf(shop.received.at(-1)?.url));
     if (read.outcome !== 'AUTHORIZED') throw new Error(`not authorized: ${JSON.stringify(read)}`);
-    return { adapter, order, prepared, authorization: read.authorization };
+    return { adapter, hasty, order, prepared, authorization: read.authorization };
   }
 
   const refundOf = (refundId: string, amountMinor: number, refundedMinor: number): RefundOrder => ({
@@ -429,7 +429,7 @@ describe('Toss Payments, at the simulator', () => {
   });
 
   test('tells of a customer who goes away', async () => {
-    const adapter = new Toss(simulator.settings.TOSS, { connectTimeoutMs: 2_000, answerTimeoutMs: 5_000 }, recorder().record);
+    const adapter = new Toss(simulator.settings.TOSS, PATIENT, recorder().record);
     const order = orderOf({}, shop.url);
     const prepared = await adapter.prepare(order);
     if (prepared.outcome !== 'DONE') throw new Error('not prepared');
@@ -458,39 +458,39 @@ describe('Toss Payments, at the simulator', () => {
 
   test.each<[Fault, unknown, unknown]>([
     ['REFUSE', refused('REJECT_CARD_COMPANY'), 'NONE'],
-    ['HANG_BEFORE', unknown('TIMEOUT'), 'AUTHORIZED'],
-    ['HANG_AFTER', unknown('TIMEOUT'), 'CAPTURED'],
+    ['HANG_BEFORE', TIMED_OUT, 'AUTHORIZED'],
+    ['HANG_AFTER', TIMED_OUT, 'CAPTURED'],
     ['RESET_BEFORE', unknown('RESET'), 'AUTHORIZED'],
     ['RESET_AFTER', unknown('RESET'), 'CAPTURED'],
     ['ERROR_BEFORE', unknown('SERVER_ERROR'), 'AUTHORIZED'],
     ['ERROR_AFTER', unknown('SERVER_ERROR'), 'CAPTURED'],
     ['GARBAGE', unknown('GARBAGE'), 'CAPTURED'],
-    ['SLOW_DRIP', unknown('TIMEOUT'), 'CAPTURED'],
+    ['SLOW_DRIP', TIMED_OUT, 'CAPTURED'],
     ['WRONG_AMOUNT', unknown('MISMATCH'), 'CAPTURED'],
     ['WRONG_ORDER', unknown('MISMATCH'), 'CAPTURED'],
   ])('an approval that meets %s is never done by mistake, and is found afterwards', async (fault, expected, found) => {
-    const { adapter, order, authorization } = await agreed(400);
+    const { adapter, hasty, order, authorization } = await agreed();
     simulator.order({ provider: 'TOSS', call: 'approve', fault, orderId: order.paymentId });
 
-    const approved = await adapter.approve(order, authorization);
+    const approved = await (expected === TIMED_OUT ? hasty : adapter).approve(order, authorization);
 
     expect(approved).toEqual(expected);
     expect((await adapter.find(order)).outcome).toBe(found);
   });
 
   test.each<[Fault, unknown, number]>([
-    ['HANG_AFTER', unknown('TIMEOUT'), 4_000],
+    ['HANG_AFTER', TIMED_OUT, 4_000],
     ['RESET_BEFORE', unknown('RESET'), 0],
     ['ERROR_AFTER', unknown('SERVER_ERROR'), 4_000],
     ['GARBAGE', unknown('GARBAGE'), 4_000],
     ['WRONG_AMOUNT', unknown('MISMATCH'), 4_000],
     ['WRONG_ORDER', unknown('MISMATCH'), 4_000],
   ])('a refund that meets %s, sent again, has one effect', async (fault, expected, refundedMinor) => {
-    const { adapter, order, authorization } = await agreed(400);
+    const { adapter, hasty, order, authorization } = await agreed();
     await adapter.approve(order, authorization);
     simulator.order({ provider: 'TOSS', call: 'cancel', fault, orderId: order.paymentId });
 
-    const first = await adapter.refund(order, refundOf('refund-1', 4_000, 0));
+    const first = await (expected === TIMED_OUT ? hasty : adapter).refund(order, refundOf('refund-1', 4_000, 0));
     const refundedOnce = simulator.payment(order.paymentId)?.refundedMinor;
     const second = await adapter.refund(order, refundOf('refund-1', 4_000, 0));
 
