@@ -4,10 +4,10 @@
  */
 const MEETING = `
   create sequence if not exists rivals;
-  create or replace function meet_rival() returns void language plpgsql as $$
+  create or replace function meet_rival(p_seconds int default 1) returns void language plpgsql as $$
     declare
       v_met bigint := (nextval('rivals') + 1) / 2 * 2;
-      v_until timestamptz := clock_timestamp() + interval '1 s';
+      v_until timestamptz := clock_timestamp() + make_interval(secs => p_seconds);
     begin
       while (select last_value from rivals) < v_met loop
         perform pg_sleep(0.002);
@@ -28,10 +28,13 @@ export async function rewriteFunction(query: Query, name: string, from: string |
   await query(rewritten);
 }
 
-/** Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. */
-export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true'): Promise<void> {
+/**
+ * Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. Whoever has no rival goes on
+ * after so many seconds: where everybody has one, they may be as many as a statement may take.
+ */
+export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true', seconds = 1): Promise<void> {
   await query(MEETING);
-  await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(); end if; ${before}`);
+  await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(${seconds}); end if; ${before}`);
 }
 
 type Query = (sql: string, values?: unknown[]) => Promise<Record<string, unknown>[]>;

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { DoorNews, type DoorStatus } from '../../../src/features/check-ins/live-doors.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
+import type { LiveObjects } from '../../../src/platform/subscriptions/live-objects.ts';
 import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { eventually } from '../../support/wait.ts';
@@ -25,7 +28,7 @@ describe('checkInsChanged', () => {
 
   const scan = (door: Door, code: string) =>
     door.staff.client.run('TestCheckIn', { input: { performanceId: door.performanceId, code, gate: 'North' } });
-  const sees = (watch: DoorWatch, counts: object) => eventually(() => expect(watch.last).toMatchObject(counts));
+  const sees = (watch: DoorWatch, counts: object) => eventually(() => expect(watch.last).toMatchObject(counts), { withinMs: 30_000 });
   function expectInOrder(watch: DoorWatch): void {
     const versions = watch.states.map(({ version }) => version);
     expect(versions).toEqual([...versions].sort((one, two) => one - two));
@@ -78,18 +81,15 @@ describe('checkInsChanged', () => {
     expectInOrder(watch);
   });
 
-  test('a hundred scans at once are told in a few messages, and the last tells all of them', async () => {
+  test('of a hundred scans at once the last message tells all', async () => {
     const door = await aDoor(app, { rows: 10 });
     const tickets = await issue(app, door, 100);
     await using watch = new DoorWatch(app.url, door.performanceId, door.staff.accessToken);
     await watch.first();
 
-    const began = performance.now();
     await Promise.all(tickets.map(({ code }) => scan(door, code)));
     await sees(watch, { checkedIn: 100, version: 100 });
 
-    // Five a second, and what was there at the beginning.
-    expect(watch.states.length).toBeLessThanOrEqual(2 + Math.ceil((performance.now() - began) / 200));
     expectInOrder(watch);
   });
 
@@ -102,4 +102,26 @@ describe('checkInsChanged', () => {
 
     expect(await watch.first()).toBe('BAD_USER_INPUT');
   });
+});
+
+test('a hundred scans in one moment are one message, which tells all of them; what is scanned later is another one', async () => {
+  const published: number[] = [];
+  let scans = 0;
+  // What is counted is how often it counts.
+  const pool = { query: async () => ({ rows: [{ id: 'p', version: scans }] }) } as unknown as pg.Pool;
+  const news = new DoorNews(pool, { publish: ({ version }: DoorStatus) => published.push(version) } as unknown as LiveObjects<DoorStatus>);
+  const scanned = (count: number) => {
+    for (let n = 0; n < count; n++) {
+      scans++;
+      news.tell('p');
+    }
+  };
+
+  scanned(100);
+  expect(published).toEqual([]);
+  await eventually(() => published.length > 0);
+  scanned(100);
+  await news.close();
+
+  expect(published).toEqual([100, 200]);
 });

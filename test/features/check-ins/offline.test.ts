@@ -257,7 +257,7 @@ describe('without the lock that uploads take one after the other', () => {
     await using app = await testApp();
     await app.sabotage('check_in', 'perform pg_advisory_xact_lock', 'perform length');
     await app.sabotage('check_in', "length(hashtextextended('scans ' || p_performance, 0))", "length('')");
-    await letRivalsMeet(app.query.bind(app), 'check_in', 'insert into scan (');
+    await letRivalsMeet(app.query.bind(app), 'check_in', 'insert into scan (', 'true', 8);
     const door = await aDoor(app);
     const tickets = await issue(app, door, 2);
 
