@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
+import { issueTicketsTask } from '../../../src/features/tickets/index.ts';
 import type { ClaimAnswer } from '../../../src/inventory/claim.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
@@ -50,15 +51,16 @@ export async function runOut(app: TestApp, holdId: string): Promise<void> {
   await app.app.inventory.sweep();
 }
 
-/** Pays for a hold: by a payment of nothing, because what follows a watch does not depend on whose money it was. */
+/** Pays for a hold, and issues its tickets: by a payment of nothing, because what follows a watch does not depend on whose money it was. */
 export const pay = (app: TestApp, { uuid }: Who, holdId: string) =>
-  step(app, holdId, ['startPaying', 'confirm'], (id) =>
-    app.query(
+  step(app, holdId, ['startPaying', 'confirm'], async (id) => {
+    await app.query(
       `insert into payment (hold_id, original_hold_id, member_id, state, amount_minor, currency, idempotency_key, request_hash, is_current)
        select id, id, $2, 'APPROVED', 0, currency, $3, '\\x00', true from hold where id = $1`,
       [id, uuid, randomUUID()],
-    ),
-  );
+    );
+    await issueTicketsTask(app.app.database.pool).handle({ holdId: id }, { id: '1', attempt: 1, signal: undefined });
+  });
 
 /** Cancels a booking that was paid for. */
 export const cancel = (app: TestApp, holdId: string) =>
