@@ -2,12 +2,12 @@
  * For negative controls: with the protection off, rivals must be seen to break what it protects, on a machine of any speed. A pause in the
  * function under test only makes that likely; here each session waits until another one has come as far.
  */
-const MEETING = `
+const meeting = (patience: string) => `
   create sequence if not exists rivals;
-  create or replace function meet_rival(p_seconds int default 1) returns void language plpgsql as $$
+  create or replace function meet_rival() returns void language plpgsql as $$
     declare
       v_met bigint := (nextval('rivals') + 1) / 2 * 2;
-      v_until timestamptz := clock_timestamp() + make_interval(secs => p_seconds);
+      v_until timestamptz := clock_timestamp() + interval '${patience}';
     begin
       while (select last_value from rivals) < v_met loop
         perform pg_sleep(0.002);
@@ -29,12 +29,12 @@ export async function rewriteFunction(query: Query, name: string, from: string |
 }
 
 /**
- * Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. Whoever has no rival goes on
- * after so many seconds: where everybody has one, they may be as many as a statement may take.
+ * Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. Where each certainly has a rival,
+ * they may have more patience than a second: then no stall of the machine parts them.
  */
-export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true', seconds = 1): Promise<void> {
-  await query(MEETING);
-  await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(${seconds}); end if; ${before}`);
+export async function letRivalsMeet(query: Query, name: string, before: string, when = 'true', patience = '1 s'): Promise<void> {
+  await query(meeting(patience));
+  await rewriteFunction(query, name, before, `if ${when} then perform meet_rival(); end if; ${before}`);
 }
 
 type Query = (sql: string, values?: unknown[]) => Promise<Record<string, unknown>[]>;

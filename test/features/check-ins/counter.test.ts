@@ -91,7 +91,7 @@ describe('checkInsChanged', () => {
     await sees(watch, { checkedIn: 100, version: 100 });
 
     expectInOrder(watch);
-  });
+  }, 120_000);
 
   test.each([
     ['of a ticket', toNodeId('Ticket', randomUUID())],

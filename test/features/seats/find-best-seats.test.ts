@@ -141,7 +141,7 @@ describe('found in any small theatre', () => {
       }),
       { numRuns: 1_500 },
     );
-  });
+  }, 120_000);
 
   test('apart: the fewest parts of one section that trying everything finds, and no single seat that could be saved', () => {
     fc.assert(
@@ -166,7 +166,7 @@ describe('found in any small theatre', () => {
       }),
       { numRuns: 1_500 },
     );
-  });
+  }, 120_000);
 });
 
 describe('an arena of 5,000 seats', () => {
@@ -208,7 +208,7 @@ describe('an arena of 5,000 seats', () => {
       }),
       { numRuns: 300 },
     );
-  });
+  }, 180_000);
 
   test('are looked at some times each, whatever the load: who compared them with each other would look thousands of times', () => {
     const ask = looking(plan);
