@@ -89,7 +89,7 @@ describe('a ticket that several want', () => {
   beforeAll(async () => {
     protectedNodes = await open();
     brokenNodes = await open();
-  });
+  }, 120_000);
   afterEach(() => {
     for (const { one, other } of [protectedNodes, brokenNodes]) {
       restore(one);
