@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
-import { PATIENT_PAYMENTS, type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
+import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
 import { AUTHORIZED_BESIDE } from '../support/authorized-beside.ts';
 import type { Answer, TestClient } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
@@ -97,7 +97,7 @@ describe('who may do what', () => {
   };
 
   beforeAll(async () => {
-    app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100', ...PATIENT_PAYMENTS } });
+    app = await testApp({ environment: { INTROSPECTION: 'on', MONTHLY_LESSONS_MAX: '100' } });
     // What a provider rings for later would be written while somebody is being refused.
     app.simulator.sendsWebhooks = false;
     const owner = await app.member();

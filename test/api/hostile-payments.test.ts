@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
-import { PATIENT_PAYMENTS, type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
+import { type TestApp, type TestMember, testApp, uuidIn } from '../support/app.ts';
 import type { OperationName } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, heldLesson, payFor } from '../support/payments.ts';
@@ -16,7 +16,7 @@ describe('hostile inputs to what moves money', () => {
   let paymentId: string;
 
   beforeAll(async () => {
-    app = await testApp({ environment: { RETURN_ORIGINS: 'https://pool.example,http://localhost:3000', ...PATIENT_PAYMENTS } });
+    app = await testApp({ environment: { RETURN_ORIGINS: 'https://pool.example,http://localhost:3000' } });
     app.simulator.sendsWebhooks = false;
     admin = await app.admin();
     member = await heldLesson(app);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Simulator } from '../../src/simulator/simulator.ts';
-import { PATIENT_PAYMENTS, testEnvironment } from '../support/app.ts';
+import { testEnvironment } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { atCheckout, begin, heldLesson, PROVIDERS, payFor } from '../support/payments.ts';
@@ -17,9 +17,7 @@ describe('a server as it is deployed, told to log everything, writes down no sec
 
   beforeAll(async () => {
     [database, simulator] = await Promise.all([testDatabaseUrl(), Simulator.start()]);
-    node = await startNode(
-      testEnvironment(database.url, { ...PATIENT_PAYMENTS, LOG_LEVEL: 'trace', PAYMENT_SIMULATOR_URL: simulator.url }),
-    );
+    node = await startNode(testEnvironment(database.url, { LOG_LEVEL: 'trace', PAYMENT_SIMULATOR_URL: simulator.url }));
   });
   afterAll(async () => {
     await node.stop();

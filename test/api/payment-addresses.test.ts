@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PATIENT_PAYMENTS, type TestApp, testApp, uuidIn } from '../support/app.ts';
+import { type TestApp, testApp, uuidIn } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, heldLesson, PROVIDERS, payFor } from '../support/payments.ts';
 import { eventually } from '../support/wait.ts';
@@ -31,7 +31,7 @@ describe('the addresses for providers and for browsers they send back', () => {
   const tokenOf = (id: string) => app.app.bookings.addresses.page(id).split('/').at(-1) ?? '';
 
   beforeAll(async () => {
-    app = await testApp({ environment: { LOG_LEVEL: 'trace', RETURN_ORIGINS: 'https://pool.example', ...PATIENT_PAYMENTS } });
+    app = await testApp({ environment: { LOG_LEVEL: 'trace', RETURN_ORIGINS: 'https://pool.example' } });
     app.simulator.sendsWebhooks = false;
     const place = async () => {
       const { client, holdId, lessonId } = await heldLesson(app);

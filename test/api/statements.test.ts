@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PATIENT_PAYMENTS, type TestApp, testApp } from '../support/app.ts';
+import { type TestApp, testApp } from '../support/app.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { begin, payFor } from '../support/payments.ts';
 import { countStatements, type Statements } from '../support/statements.ts';
@@ -15,7 +15,7 @@ describe('the statements an operation needs', () => {
   let statements: Statements;
 
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
     await app.stopSweeping();
     app.simulator.sendsWebhooks = false;
     statements = await countStatements(app);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../src/platform/graphql/node-ids.ts';
-import { nextMonth, PATIENT_PAYMENTS, type TestApp, testApp } from '../support/app.ts';
+import { nextMonth, type TestApp, testApp } from '../support/app.ts';
 import { type AvailabilityState, Watch } from '../support/client.ts';
 import { failOnLeaks } from '../support/leaks.ts';
 import { payFor } from '../support/payments.ts';
@@ -12,7 +12,7 @@ failOnLeaks();
 describe('availabilityChanged', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
   });
   afterAll(() => app.close());
 

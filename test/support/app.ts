@@ -225,13 +225,6 @@ export interface TestAppOptions {
   extra?: NonNullable<AppOptions['extra']>;
 }
 
-/** For tests in which every provider answers: one that is only slow must not become an outcome that nobody knows, nor its payment run out. */
-export const PATIENT_PAYMENTS: Environment = {
-  PAYMENT_CONNECT_TIMEOUT_MS: '20000',
-  PAYMENT_ANSWER_TIMEOUT_MS: '20000',
-  PAYMENT_SECONDS: '3600',
-};
-
 /** The environment of a test server, in this process or in another one. */
 export const testEnvironment = (databaseUrl: string, environment: Environment = {}): Environment & { DATABASE_URL: string } => ({
   NODE_ENV: 'test',

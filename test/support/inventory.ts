@@ -9,6 +9,7 @@ import { testDatabaseUrl } from './database.ts';
 import { KERNEL, Kernel, type KernelOptions } from './kernel.ts';
 import { letRivalsMeet, rewriteFunction } from './meeting.ts';
 import { eventually } from './wait.ts';
+import { waitPatiently } from './waiting-patiently.ts';
 
 export { claimOf, itemOf } from './kernel.ts';
 
@@ -42,7 +43,7 @@ export class TestInventory implements AsyncDisposable {
     await bystander.connect();
     const opened = await Promise.all(Array.from({ length: kernels }, () => Kernel.open(url, options)));
     const inventory = new TestInventory(url, opened, bystander, drop);
-    await inventory.waitPatiently();
+    await waitPatiently(inventory.query.bind(inventory), 30);
     return inventory;
   }
 
@@ -173,18 +174,6 @@ export class TestInventory implements AsyncDisposable {
   /** Makes the sessions that run a function wait for each other, two by two, before a place in its text. */
   async letRivalsMeet(name: string, before: string, when?: string, patience?: string): Promise<void> {
     await letRivalsMeet(this.query.bind(this), name, before, when, patience);
-  }
-
-  /**
-   * Lets everybody wait longer for a lock than a machine stalls, or than a transaction of this process takes on a busy one: a session whose patience ended would
-   * begin anew, after its rival, and at last fail.
-   */
-  private async waitPatiently(): Promise<void> {
-    await this.query(`
-      do $$ declare f regprocedure; begin
-        for f in select oid from pg_proc where proname in ('claim_holds', 'expire_holds', 'move_hold', 'give_back', 'keep_unit_for', 'let_go_units', 'block_units')
-        loop execute format('alter function %s set lock_timeout = ''30 s''', f); end loop;
-      end $$`);
   }
 
   async close(): Promise<void> {

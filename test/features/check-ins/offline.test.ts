@@ -33,7 +33,7 @@ describe('scans of doors that were offline', () => {
     app = await testApp();
     door = await aDoor(app, { rows: 10 });
     tickets = await issue(app, door, 70);
-  });
+  }, 120_000);
   afterAll(async () => {
     expect(await app.brokenInvariants()).toEqual([]);
     await app.close();
@@ -245,7 +245,7 @@ describe('scans of doors that were offline', () => {
       }),
       { numRuns: RUNS, endOnFailure: true },
     );
-  });
+  }, 240_000);
 
   test('the same id for two tickets at once names one of them', async () => {
     await namesOne(app, door, [nextTicket(), nextTicket()]);
@@ -257,7 +257,7 @@ describe('without the lock that uploads take one after the other', () => {
     await using app = await testApp();
     await app.sabotage('check_in', 'perform pg_advisory_xact_lock', 'perform length');
     await app.sabotage('check_in', "length(hashtextextended('scans ' || p_performance, 0))", "length('')");
-    await letRivalsMeet(app.query.bind(app), 'check_in', 'insert into scan (');
+    await letRivalsMeet(app.query.bind(app), 'check_in', 'insert into scan (', 'true', '8 s');
     const door = await aDoor(app);
     const tickets = await issue(app, door, 2);
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PATIENT_PAYMENTS, type TestApp, type TestMember, tally, testApp } from '../../support/app.ts';
+import { type TestApp, type TestMember, tally, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { ended, payFor } from '../../support/payments.ts';
 
@@ -13,8 +13,8 @@ describe('never past its capacity', () => {
   /** A second node on the same database. */
   let other: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
-    other = await testApp({ environment: PATIENT_PAYMENTS, databaseUrl: app.databaseUrl });
+    app = await testApp();
+    other = await testApp({ databaseUrl: app.databaseUrl });
   });
   afterAll(async () => {
     await other.close();

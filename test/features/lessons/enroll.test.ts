@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
-import { nextMonth, PATIENT_PAYMENTS, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
+import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { payFor } from '../../support/payments.ts';
@@ -14,7 +14,7 @@ const enroll = (client: TestClient, lessonId: string, more: object = {}) =>
 describe('enroll', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
   });
   afterAll(() => app.close());
 
@@ -231,7 +231,7 @@ describe('enroll', () => {
 describe('lockers', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
   });
   afterAll(() => app.close());
 

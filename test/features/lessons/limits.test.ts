@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { nextMonth, PATIENT_PAYMENTS, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
+import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { payFor } from '../../support/payments.ts';
@@ -24,7 +24,7 @@ async function acquaint(app: TestApp, lessonIds: readonly string[]) {
 describe.each(['PESSIMISTIC', 'OPTIMISTIC'])('the monthly limit, %s', (policy) => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
   });
   afterAll(() => app.close());
 
@@ -81,7 +81,7 @@ describe.each(['PESSIMISTIC', 'OPTIMISTIC'])('the monthly limit, %s', (policy) =
 describe('a sale that closes while members enrol', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await testApp({ environment: PATIENT_PAYMENTS });
+    app = await testApp();
   });
   afterAll(() => app.close());
 

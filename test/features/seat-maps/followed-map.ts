@@ -16,11 +16,14 @@ export class FollowedMap {
   readonly changes: Change[] = [];
   /** What a client could not go on from: a change of a version it does not have, or versions that do not rise. */
   readonly gaps: string[] = [];
+  /** How many versions were missed each time the whole map came in place of a change. */
+  readonly wholeAfter: number[] = [];
 
   apply(change: Change): void {
     this.changes.push(change);
     if (change.since === null) {
       if (this.version !== undefined && change.version <= this.version) this.gaps.push(`whole map ${change.version} after ${this.version}`);
+      if (this.version !== undefined) this.wholeAfter.push(change.version - this.version);
       this.states = change.sections.flatMap(unpacked);
     } else if (change.since !== this.version) this.gaps.push(`a change of ${change.since}, having ${this.version}`);
     for (const name of Object.keys(CODES) as (keyof typeof CODES)[]) for (const number of change[name]) this.states[number] = CODES[name];
@@ -66,7 +69,7 @@ export class MapWatch {
   static async open(...args: ConstructorParameters<typeof MapWatch>): Promise<MapWatch> {
     const watch = new MapWatch(...args);
     const before = watch.map.changes.length;
-    await eventually(() => watch.map.changes.length > before || watch.errors.length > 0);
+    await eventually(() => watch.map.changes.length > before || watch.errors.length > 0, { withinMs: 30_000 });
     return watch;
   }
 

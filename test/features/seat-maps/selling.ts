@@ -44,6 +44,6 @@ export async function block(node: TestApp, show: Show, numbers: readonly number[
   return blocked.outcome;
 }
 
-/** All invariants but one: what is sold here was never paid for. */
+/** All invariants but two: what is sold here was never paid for, and nobody issues its tickets, which are missed after a minute. */
 export const brokenInvariantsOfSeats = async (node: TestApp) =>
-  (await node.brokenInvariants()).filter(({ check }) => check !== 'payment-agrees-with-hold');
+  (await node.brokenInvariants()).filter(({ check }) => check !== 'payment-agrees-with-hold' && check !== 'tickets-issued');

@@ -1,12 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
+import { issueTicketsTask } from '../../../src/features/tickets/index.ts';
 import type { ClaimAnswer } from '../../../src/inventory/claim.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
 import { type RootOf, sourceOf, type TestClient } from '../../support/client.ts';
 import type { Show } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
+
+/** For what loops and sockets come to by themselves. */
+export const PATIENTLY = { withinMs: 30_000 };
 
 type Who = Pick<TestMember, 'uuid'>;
 export type Watch = RootOf<'TestMySeatWatches'>['nodes'][number];
@@ -50,15 +54,16 @@ export async function runOut(app: TestApp, holdId: string): Promise<void> {
   await app.app.inventory.sweep();
 }
 
-/** Pays for a hold: by a payment of nothing, because what follows a watch does not depend on whose money it was. */
+/** Pays for a hold, and issues its tickets: by a payment of nothing, because what follows a watch does not depend on whose money it was. */
 export const pay = (app: TestApp, { uuid }: Who, holdId: string) =>
-  step(app, holdId, ['startPaying', 'confirm'], (id) =>
-    app.query(
+  step(app, holdId, ['startPaying', 'confirm'], async (id) => {
+    await app.query(
       `insert into payment (hold_id, original_hold_id, member_id, state, amount_minor, currency, idempotency_key, request_hash, is_current)
        select id, id, $2, 'APPROVED', 0, currency, $3, '\\x00', true from hold where id = $1`,
       [id, uuid, randomUUID()],
-    ),
-  );
+    );
+    await issueTicketsTask(app.app.database.pool).handle({ holdId: id }, { id: '1', attempt: 1, signal: undefined });
+  });
 
 /** Cancels a booking that was paid for. */
 export const cancel = (app: TestApp, holdId: string) =>
@@ -106,7 +111,7 @@ export async function offered(member: { client: TestClient }): Promise<Watch & {
   return eventually(async () => {
     const [watch] = await watchesOf(member);
     return watch?.state === 'OFFERED' && watch.hold ? { ...watch, hold: watch.hold } : null;
-  });
+  }, PATIENTLY);
 }
 
 /** Why the last watch of a member has ended, once it has. */
@@ -114,7 +119,7 @@ export const ended = (member: { client: TestClient }) =>
   eventually(async () => {
     const [watch] = await watchesOf(member);
     return watch?.state === 'ENDED' ? watch.endedBecause : null;
-  });
+  }, PATIENTLY);
 
 /** What is stored of a seat. */
 export async function seatOf(app: TestApp, { uuids }: Show, number: number): Promise<{ state: string; holder: string | null }> {

@@ -13,6 +13,7 @@ import {
   granted,
   isWatched,
   offered,
+  PATIENTLY,
   pay,
   release,
   runOut,
@@ -53,8 +54,8 @@ describe('what is given back is offered to its followers', () => {
       await runOut(app, hold.id);
       expect(await ended(member)).toBe('LAPSED');
     }
-    await eventually(async () => expect(await seatOf(app, show, 7)).toEqual({ state: 'AVAILABLE', holder: null }));
-    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false));
+    await eventually(async () => expect(await seatOf(app, show, 7)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
+    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false), PATIENTLY);
   });
 
   test('an offer is a hold of 120 seconds, however long holds of the performance live', async () => {
@@ -142,8 +143,8 @@ describe('what is given back is offered to its followers', () => {
     await release(app, holder, holdId);
 
     expect(await ended(follower)).toBe('NOT_ON_SALE');
-    await eventually(async () => expect(await seatOf(app, show, 3)).toEqual({ state: 'AVAILABLE', holder: null }));
-    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false));
+    await eventually(async () => expect(await seatOf(app, show, 3)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
+    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false), PATIENTLY);
   });
 
   test('a paid booking that is cancelled gives each of its seats to the followers of that seat', async () => {
@@ -180,7 +181,7 @@ describe('what is given back is offered to its followers', () => {
     expect((await watchesOf(ofSeat))[0]).toMatchObject({ state: 'WAITING', position: 1 });
 
     await release(app, holder, holds[0]!);
-    await eventually(async () => expect(await seatOf(app, show, 0)).toEqual({ state: 'AVAILABLE', holder: null }));
+    await eventually(async () => expect(await seatOf(app, show, 0)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
     expect((await watchesOf(ofSeat))[0]?.state).toBe('WAITING');
     expect((await watchesOf(ofOther))[0]?.state).toBe('WAITING');
   });

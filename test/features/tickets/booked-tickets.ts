@@ -11,8 +11,16 @@ import { eventually } from '../../support/wait.ts';
 
 export type TestTicket = RootOf<'TestTicket'>;
 
-/** A server that sells tickets. It issues them too unless its role says otherwise. */
-export const ticketing = (options: TestAppOptions = {}): Promise<TestApp> => testApp({ role: 'all', ...options });
+/** A server that sells tickets. It issues them too unless its role says otherwise. A provider that answers late on a busy machine has answered. */
+export const ticketing = ({ environment, ...options }: TestAppOptions = {}): Promise<TestApp> =>
+  testApp({
+    role: 'all',
+    ...options,
+    environment: { PAYMENT_CONNECT_TIMEOUT_MS: '10000', PAYMENT_ANSWER_TIMEOUT_MS: '20000', ...environment },
+  });
+
+/** For what a worker comes to by itself. */
+const PATIENTLY = { withinMs: 30_000 };
 
 export interface Wanted {
   /** Numbers of seats. */
@@ -63,7 +71,7 @@ export async function issued(stage: TestStage, holdId: string, count = 1): Promi
   const tickets = await eventually(async () => {
     const found = await storedTickets(stage, holdId);
     return found.length === count ? found : null;
-  });
+  }, PATIENTLY);
   return tickets.map(({ id }) => toNodeId('Ticket', id));
 }
 

@@ -11,7 +11,11 @@ import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
+
 import { countStatements, type Statements } from '../../support/statements.ts';
+
+import { eventually } from '../../support/wait.ts';
+
 import { accept, booked, hold, letIn, offer, storedTickets, ticketing } from './booked-tickets.ts';
 
 failOnLeaks();
@@ -172,12 +176,10 @@ describe('reading tickets', () => {
       walletFields { title venueName } } } }`;
     const read = async ({ member: { client } }: { member: TestMember }) => client.post({ query });
 
-    const [one, twenty] = [await statementsOf(() => read(few)), await statementsOf(() => read(many))];
-
     expect((await read(many)).data.myTickets.nodes).toHaveLength(20);
     // The session, the tickets, their number, their performances, tiers, owners, events and venues; the plan is kept.
-    expect(one).toHaveLength(8);
-    expect(twenty).toHaveLength(8);
+    await expectStatements(8, () => read(few));
+    await expectStatements(8, () => read(many));
   });
 
   test('the tickets of a page of holds are read by one statement', async () => {
@@ -187,13 +189,15 @@ describe('reading tickets', () => {
     const query = `query { one: node(id: "${holds[0]}") { ... on TicketHold { tickets { id } } } other: node(id: "${holds[1]}") { ... on TicketHold { tickets { id } } } }`;
     const read = () => member.client.post({ query });
 
-    const sent = await statementsOf(read);
-
     expect((await read()).data).toEqual({ one: { tickets: [] }, other: { tickets: [] } });
     expect(await storedTickets(app, holds[0] as string)).toEqual([]);
     // The session, the holds, their tickets.
-    expect(sent).toHaveLength(3);
+    await expectStatements(3, read);
   });
+
+  /** Fewer it never takes, and more only while a webhook or a job of an earlier payment runs beside it: then it is counted once more. */
+  const expectStatements = (count: number, work: () => Promise<unknown>) =>
+    eventually(async () => expect(await statementsOf(work)).toHaveLength(count));
 
   /** Without those of the worker, which runs beside. */
   const statementsOf = async (work: () => Promise<unknown>) =>

