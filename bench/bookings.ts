@@ -5,6 +5,7 @@
  * - `claim`: the hold alone.
  * - `free`: a hold of price 0, booked at once: claim, open, fence, confirm. The saga without a provider.
  * - `hot`: paid with Toss Payments, everybody in one lesson.
+ * - `apart`: the same, but each payment is begun and concluded in transactions of its own, as those are that are not plain.
  * - `spread`: the same over 50 lessons, so that no two wait for one row.
  * - `kakaopay`, `portone`, `kispg`: one lesson, the other providers.
  *
@@ -24,6 +25,7 @@ import { Agent, request } from 'undici';
 import { type App, buildApp } from '../src/app.ts';
 import { parseArguments, readConfig } from '../src/config.ts';
 import { AccessTokens, RehearsalMembers } from '../src/features/accounts/index.ts';
+import type { BookCaptured } from '../src/features/bookings/book-captured.ts';
 import { insertLesson } from '../src/features/lessons/lessons.service.ts';
 import { startEmbeddedPostgres } from '../src/platform/database/embedded-postgres.ts';
 import { toNodeId } from '../src/platform/graphql/node-ids.ts';
@@ -37,12 +39,14 @@ interface Way {
   provider: string | null;
   priceMinor: number;
   lessons: number;
+  isApart?: boolean;
 }
 
 const WAYS: Record<string, Way> = {
   claim: { provider: null, priceMinor: 66_000, lessons: 1 },
   free: { provider: 'TOSS', priceMinor: 0, lessons: 1 },
   hot: { provider: 'TOSS', priceMinor: 66_000, lessons: 1 },
+  apart: { provider: 'TOSS', priceMinor: 66_000, lessons: 1, isApart: true },
   spread: { provider: 'TOSS', priceMinor: 66_000, lessons: 50 },
   kakaopay: { provider: 'KAKAOPAY', priceMinor: 66_000, lessons: 1 },
   portone: { provider: 'PORTONE', priceMinor: 66_000, lessons: 1 },
@@ -53,6 +57,8 @@ type ServerCalls = {
   start(options: { databaseUrl: string; simulatorUrl: string }): Promise<string>;
   members(count: number): Promise<string[]>;
   lessons(options: { count: number; priceMinor: number }): Promise<string[]>;
+  /** Whether each payment is begun and concluded by itself from now on. */
+  apart(isApart: boolean): void;
   /** Confirmed bookings so far, and violations of any invariant. */
   audit(argument: null): Promise<{ confirmed: number; violations: number }>;
   cpuMicros(argument: null): number;
@@ -132,6 +138,17 @@ function serve(): void {
         );
       return ids.map((id) => toNodeId('Lesson', id));
     },
+    apart(isApart) {
+      const { saga, preparing } = app.bookings;
+      const { booking } = (saga as unknown as { parts: { booking: BookCaptured } }).parts;
+      // On the object the bench's own, on its class the product's.
+      for (const [target, name, answer] of [
+        [booking, 'book', false],
+        [preparing, 'startPlainly', null],
+      ] as const)
+        if (isApart) Object.assign(target, { [name]: () => Promise.resolve(answer) });
+        else Reflect.deleteProperty(target, name);
+    },
     async audit() {
       const { rows } = await app.database.pool.query("select count(*)::int as confirmed from hold where state = 'CONFIRMED'");
       const audit = await app.audits.run();
@@ -167,6 +184,7 @@ async function bench(): Promise<void> {
         // More than a round can use up.
         const tokens = await server('members', Math.ceil(seconds * (way.provider ? 2_000 : 8_000)));
         const lessons = await server('lessons', { count: way.lessons, priceMinor: way.priceMinor });
+        await server('apart', way.isApart ?? false);
         const before = await server('audit', null);
         const cpu = await server('cpuMicros', null);
         const { latencies, elapsedSeconds } = await round(url, way, lessons, tokens, clients, seconds);
