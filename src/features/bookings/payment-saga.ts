@@ -10,6 +10,7 @@ import {
   type PaymentOrder,
   type PaymentProvider,
   type ProviderName,
+  paymentsOf,
   Refund,
   type Refunded,
   type ReturnRequest,
@@ -129,12 +130,15 @@ export class PaymentSaga {
   }
 
   /** Null for an id that is no payment's. */
-  find(paymentId: string): Promise<Payment | null> {
-    return this.parts.database.fork().findOne(Payment, { id: paymentId });
+  async find(paymentId: string): Promise<Payment | null> {
+    const [payment] = await paymentsOf(this.parts.database, 'payment', PAYMENT, [paymentId]);
+    return payment ?? null;
   }
 
-  read(paymentId: string): Promise<Payment> {
-    return this.parts.database.fork().findOneOrFail(Payment, { id: paymentId });
+  async read(paymentId: string): Promise<Payment> {
+    const payment = await this.find(paymentId);
+    if (!payment) throw new Error(`There is no payment ${paymentId}.`);
+    return payment;
   }
 
   providerOf(payment: Payment): PaymentProvider {
@@ -179,13 +183,9 @@ export class PaymentSaga {
    * The step of almost every payment, in one statement: the customer agreed in time and nobody is at it. Null when it is not so plain; then `takeStep` decides.
    */
   private async takeApproval(paymentId: string, authorization: Authorization): Promise<Payment | null> {
-    const { database } = this.parts;
-    const { rows } = await database.pool.query({
-      name: 'take_approval',
-      text: TAKE_APPROVAL,
-      values: [paymentId, JSON.stringify(authorization), this.options.callSeconds],
-    });
-    return rows[0] ? database.fork().map(Payment, rows[0]) : null;
+    const values = [paymentId, JSON.stringify(authorization), this.options.callSeconds];
+    const [taken] = await paymentsOf(this.parts.database, 'take_approval', TAKE_APPROVAL, values);
+    return taken ?? null;
   }
 
   /** Decides the next step under the payment's lock and records that we are at it, so that two never are. */
@@ -535,6 +535,8 @@ export async function lockPayment(em: EntityManager, id: string): Promise<Locked
 }
 
 export const after = (moment: Date, seconds: number) => new Date(moment.getTime() + seconds * 1_000);
+
+const PAYMENT = 'select *, clock_timestamp() as read_at from payment where id = $1';
 
 /** The clock is cut to milliseconds: these instants are compared with what this process reads of them. */
 const TAKE_APPROVAL = `

@@ -5,7 +5,7 @@ import { IdempotencyKeyReusedError, requestHash } from '../../platform/idempoten
 import type { Locale } from '../../platform/locale.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { HoldExpiredError, HoldNotFoundError, HoldNotOpenError, type Product } from '../holds/index.ts';
-import { Payment, type PaymentProvider, type ProviderName } from '../payments/index.ts';
+import { type Payment, type PaymentProvider, type ProviderName, paymentsOf } from '../payments/index.ts';
 import { type BookedHold, bookedHold } from './booked-hold.ts';
 import {
   PaymentProviderUnavailableError,
@@ -97,9 +97,8 @@ export class PreparePayment {
   }
 
   private async known(request: PrepareRequest): Promise<Payment | Refusal | null> {
-    const payment = await this.parts.database
-      .fork()
-      .findOne(Payment, { memberId: request.memberId, idempotencyKey: request.idempotencyKey });
+    const { memberId, idempotencyKey } = request;
+    const [payment] = await paymentsOf(this.parts.database, 'payment_of_key', PAYMENT_OF_KEY, [memberId, idempotencyKey]);
     if (!payment) return null;
     return Buffer.from(payment.requestHash).equals(hashOf(request)) ? payment : new IdempotencyKeyReusedError();
   }
@@ -107,44 +106,35 @@ export class PreparePayment {
   private async open(request: PrepareRequest, hold: BookedHold): Promise<Payment | Refusal> {
     const terms = await this.parts.products.get(hold.kind)?.termsOf(hold.items);
     if (!terms) throw new Error(`No feature tells the terms of the kind ${hold.kind}: hand its product to the bookings in src/app.ts.`);
-    const { database } = this.parts;
-    const { rows } = await database.pool.query({
-      name: 'open_payment',
-      text: OPEN_PAYMENT,
-      values: [
-        hold.id,
-        hold.claimantId,
-        hold.amountMinor === 0 ? null : request.provider,
-        hold.amountMinor,
-        hold.currency,
-        terms.title,
-        JSON.stringify(terms.cancellation),
-        terms.startsAt,
-        terms.organizerId,
-        request.locale,
-        hold.ifPaidLate,
-        request.returnTo,
-        request.idempotencyKey,
-        hashOf(request),
-        PREPARING_SECONDS,
-      ],
-    });
+    const [opened] = await paymentsOf(this.parts.database, 'open_payment', OPEN_PAYMENT, [
+      hold.id,
+      hold.claimantId,
+      hold.amountMinor === 0 ? null : request.provider,
+      hold.amountMinor,
+      hold.currency,
+      terms.title,
+      JSON.stringify(terms.cancellation),
+      terms.startsAt,
+      terms.organizerId,
+      request.locale,
+      hold.ifPaidLate,
+      request.returnTo,
+      request.idempotencyKey,
+      hashOf(request),
+      PREPARING_SECONDS,
+    ]);
     // A twin of this request was faster: the payment is its.
-    return rows[0] ? database.fork().map(Payment, rows[0]) : ((await this.known(request)) ?? new IdempotencyKeyReusedError());
+    return opened ?? (await this.known(request)) ?? new IdempotencyKeyReusedError();
   }
 
   /** The step of almost every payment, in one statement. Null when it is not so plain; then `startPaying` decides. */
   private async startPlainly(opened: Payment, { reference, checkout }: Prepared): Promise<Payment | null> {
-    const { database } = this.parts;
-    const { rows } = await database.pool.query({
-      name: 'start_paying',
-      text: START_PAYING,
-      values: [opened.id, reference, JSON.stringify(checkout), this.options.paymentSeconds],
-    });
-    if (!rows[0]) return null;
+    const values = [opened.id, reference, JSON.stringify(checkout), this.options.paymentSeconds];
+    const [payment] = await paymentsOf(this.parts.database, 'start_paying', START_PAYING, values);
+    if (!payment) return null;
     this.parts.reached('paying-started');
-    this.parts.tell({ pools: [], holdIds: [opened.holdId] });
-    return database.fork().map(Payment, rows[0]);
+    this.parts.tell({ pools: [], holdIds: [payment.holdId] });
+    return payment;
   }
 
   /** The fence: the hold must be live at this instant by the database's clock, or being paid by a payment that may be replaced. */
@@ -213,6 +203,8 @@ const OPEN_PAYMENT = `
   values ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, clock_timestamp() + make_interval(secs => $15))
   on conflict (member_id, idempotency_key) do nothing
   returning *, clock_timestamp() as read_at`;
+
+const PAYMENT_OF_KEY = 'select *, clock_timestamp() as read_at from payment where member_id = $1 and idempotency_key = $2';
 
 const START_PAYING = 'select *, clock_timestamp() as read_at from start_paying($1, $2, $3, $4)';
 

@@ -24,4 +24,5 @@ export { PaymentProviderEnum, PaymentStateEnum, PaymentType, RefundType } from '
 export * from './payment-provider.ts';
 export { paymentById, visiblePayment } from './payments.resolver.ts';
 export { type ProviderSettings, type ProviderTimeouts, paymentProviders } from './providers/index.ts';
+export { paymentsOf } from './read-payments.ts';
 export { Refund, type RefundCause, type RefundState } from './refund.entity.ts';
