@@ -13,12 +13,12 @@ export class Migration20261121000700Bookings extends Migration {
     this.addSql(EXCHANGES);
     this.addSql(WEBHOOKS);
     this.addSql(START_PAYING);
-    this.addSql(BOOK_CAPTURED);
+    this.addSql(APPROVE_PAYMENTS);
   }
 
   override down(): void {
     this.addSql(`
-      drop function book_captured(uuid[], text[], bigint[], timestamptz[], int[], int[]);
+      drop function approve_payments(uuid[], text[], bigint[], timestamptz[], int[], int[]);
       drop function start_paying(uuid, text, jsonb, int);
       drop table webhook_receipt, provider_exchange, refund;
       delete from payment where not is_current;
@@ -179,13 +179,13 @@ end $$;
 `;
 
 /**
- * Books payments whose money is captured: of each, payment and hold move together. The plain cases alone: those that the caller is still at (the lease and the
- * rings are as it left them) and whose hold is being paid. Answers {"booked": [{"id", "kinds"}], "pools": […]}; the others are as they were.
+ * Approves payments whose money is captured and whose holds the caller confirms in the same transaction. The plain cases alone: those that the caller is still at
+ * (the lease and the rings are as it left them) and whose hold is being paid. Answers [{"id", "holdId", "kinds"}] of them; the others are as they were.
  *
- * Locks: payments, holds, pools, each in the order of their ids. The pools are hot in a rush, so they come last.
+ * Locks: payments, then holds, each in the order of their ids.
  */
-const BOOK_CAPTURED = `
-create function book_captured(
+const APPROVE_PAYMENTS = `
+create function approve_payments(
   p_ids uuid[], p_references text[], p_captured bigint[], p_busy_until timestamptz[], p_rings int[], p_rings_answered int[]) returns json
 language plpgsql
 -- As in claim_holds: the plans are cached while the tables are small, and must be those for large ones.
@@ -198,7 +198,6 @@ as $$
 declare
   v_ids uuid[];
   v_holds uuid[];
-  v_pools json;
 begin
   perform 1 from payment where id = any (p_ids) order by id for update;
   select array_agg(p.id), array_agg(p.hold_id) into v_ids, v_holds
@@ -208,17 +207,15 @@ begin
   select array_agg(c.id), array_agg(c.hold_id) into v_ids, v_holds
   from unnest(v_ids, v_holds) as c(id, hold_id) join hold h on h.id = c.hold_id
   where h.state = 'PAYING';
-  if v_ids is null then return json_build_object('booked', '[]'::json, 'pools', '[]'::json); end if;
 
   update payment p
   set state = 'APPROVED', captured_minor = c.captured, reference = c.reference, rings_answered = c.rings_answered, changed_at = clock_timestamp(),
     busy_until = null, next_look_at = null, looks = 0, customer_authorization = null
   from unnest(p_ids, p_references, p_captured, p_rings_answered) as c(id, reference, captured, rings_answered)
   where p.id = c.id and p.id = any (v_ids);
-  select json_agg(p) into v_pools from confirm_holds(v_holds) p;
-  return json_build_object('pools', v_pools, 'booked', (
-    select json_agg(json_build_object('id', b.id, 'kinds', (
-      select json_agg(distinct pool.kind) from hold_item i join pool on pool.id = i.pool_id where i.hold_id = b.hold_id)))
-    from unnest(v_ids, v_holds) as b(id, hold_id)));
+  return (
+    select coalesce(json_agg(json_build_object('id', b.id, 'holdId', b.hold_id, 'kinds', (
+      select json_agg(distinct pool.kind) from hold_item i join pool on pool.id = i.pool_id where i.hold_id = b.hold_id))), '[]')
+    from unnest(v_ids, v_holds) as b(id, hold_id));
 end $$;
 `;

@@ -8,7 +8,7 @@ import type { Decision, PoolRow } from './decide-claims.ts';
 import { expireHolds } from './expire-holds.ts';
 import type { TRANSITIONS } from './hold-states.ts';
 import type { InventoryMetrics } from './inventory.metrics.ts';
-import { type MoveOutcome, moveHold } from './move-hold.ts';
+import { confirmHolds, type MoveOutcome, moveHold } from './move-hold.ts';
 import { PlaceHold } from './place-hold.ts';
 import { type PlacedIn, placeIn } from './place-in.ts';
 
@@ -61,6 +61,11 @@ export class Inventory {
   /** Takes one arrow of a hold's life in the caller's transaction. After its commit, pass `pools` to {@link tell}. */
   move(em: EntityManager, verb: keyof typeof TRANSITIONS, holdId: string, claimantId: string | null) {
     return moveHold(em, verb, holdId, claimantId);
+  }
+
+  /** Confirms many holds at once in the caller's transaction: see {@link confirmHolds}. After its commit, pass what it answers to {@link tell}. */
+  confirm(em: EntityManager, holdIds: readonly string[]): Promise<PoolRow[]> {
+    return confirmHolds(em, holdIds);
   }
 
   /** Lets a claimant give up a hold that is not being paid. */

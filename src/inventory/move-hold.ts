@@ -32,3 +32,14 @@ export async function moveHold(
   if (!row) throw new Error('move_hold returned no row: run the migrations');
   return { outcome: row.answer.outcome, pools: row.answer.pools ?? [] };
 }
+
+/**
+ * Confirms holds that the caller has locked and found being paid, all in one statement, in its transaction. Answers the pools that changed, each once. They are
+ * locked from here to the commit: call it last.
+ */
+export async function confirmHolds(em: EntityManager, holdIds: readonly string[]): Promise<PoolRow[]> {
+  const rows = await em.execute<{ pool: PoolRow }[]>('select to_json(p) as pool from confirm_holds(?::uuid[]) p', [
+    `{${holdIds.join(',')}}`,
+  ]);
+  return rows.map(({ pool }) => pool);
+}

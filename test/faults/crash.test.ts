@@ -58,7 +58,7 @@ describe('a process killed between the provider’s answer and our conclusion', 
     await eventually(async () =>
       expect(
         await survivor.query(
-          `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~ 'move_hold|book_captured'`,
+          `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~ 'move_hold|confirm_holds'`,
         ),
       ).toHaveLength(1),
     );
@@ -73,7 +73,7 @@ describe('a process killed between the provider’s answer and our conclusion', 
     await eventually(async () =>
       expect(
         await survivor.query(
-          "select 1 from pg_stat_activity where datname = current_database() and query ~ 'move_hold|book_captured' and state <> 'idle' and pid <> pg_backend_pid()",
+          "select 1 from pg_stat_activity where datname = current_database() and query ~ 'move_hold|confirm_holds' and state <> 'idle' and pid <> pg_backend_pid()",
         ),
       ).toEqual([]),
     );

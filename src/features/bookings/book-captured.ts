@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Transaction } from 'kysely';
 import type { Logger } from 'pino';
-import type { PoolRow } from '../../inventory/decide-claims.ts';
+import type { Inventory } from '../../inventory/inventory.ts';
 import { Combiner } from '../../platform/combiner.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { Captured, Payment } from '../payments/index.ts';
@@ -18,6 +18,7 @@ export interface Capture {
 
 export interface BookCapturedParts {
   database: Database;
+  inventory: Inventory;
   conclusions: Conclusions;
   tell(told: Told): void;
   logger: Logger;
@@ -56,14 +57,19 @@ export class BookCaptured {
   private async bookAll(captures: Capture[]): Promise<boolean[]> {
     const told = await this.parts.database.transact(
       async (em) => {
-        const { booked, pools } = await bookCaptured(em, captures);
-        const kindsOf = new Map(booked.map(({ id, kinds }) => [id, kinds]));
+        const approved = new Map((await approvePayments(em, captures)).map((plain) => [plain.id, plain]));
+        if (approved.size === 0) return { ids: new Set(), pools: [] };
         const confirmed = captures.flatMap(({ payment, captured }) => {
-          const kinds = kindsOf.get(payment.id);
-          return kinds ? [{ payment: Object.assign(payment, { capturedMinor: captured.amountMinor }), kinds }] : [];
+          const plain = approved.get(payment.id);
+          return plain ? [{ payment: Object.assign(payment, { capturedMinor: captured.amountMinor }), kinds: plain.kinds }] : [];
         });
-        if (confirmed.length > 0) await this.parts.conclusions.settle(em, confirmed);
-        return { ids: new Set(kindsOf.keys()), pools };
+        // Before the pools, which are hot: the accounts of a sale have no floor, so nobody waits for them.
+        await this.parts.conclusions.settle(em, confirmed);
+        const pools = await this.parts.inventory.confirm(
+          em,
+          [...approved.values()].map(({ holdId }) => holdId),
+        );
+        return { ids: new Set(approved.keys()), pools };
       },
       { name: 'book-captured' },
     );
@@ -78,11 +84,11 @@ export class BookCaptured {
 }
 
 /** On the transaction's own connection: the ORM would write the arrays into the text of the statement. */
-async function bookCaptured(em: EntityManager, captures: readonly Capture[]) {
+async function approvePayments(em: EntityManager, captures: readonly Capture[]) {
   const transaction = em.getTransactionContext<Transaction<unknown>>();
-  if (!transaction) throw new Error('Payments are booked in a transaction: call this inside `transact`.');
-  const { rows } = await transaction.executeQuery<{ answer: { booked: { id: string; kinds: string[] }[]; pools: PoolRow[] } }>(
-    CompiledQuery.raw(BOOK_CAPTURED, [
+  if (!transaction) throw new Error('Payments are approved in a transaction: call this inside `transact`.');
+  const { rows } = await transaction.executeQuery<{ approved: { id: string; holdId: string; kinds: string[] }[] }>(
+    CompiledQuery.raw(APPROVE_PAYMENTS, [
       captures.map(({ payment }) => payment.id),
       captures.map(({ captured }) => captured.reference),
       captures.map(({ captured }) => captured.amountMinor),
@@ -91,8 +97,8 @@ async function bookCaptured(em: EntityManager, captures: readonly Capture[]) {
       captures.map(({ ringsAnswered }) => ringsAnswered),
     ]),
   );
-  if (!rows[0]) throw new Error('book_captured returned no row: run the migrations');
-  return rows[0].answer;
+  if (!rows[0]) throw new Error('approve_payments returned no row: run the migrations');
+  return rows[0].approved;
 }
 
-const BOOK_CAPTURED = 'select book_captured($1, $2, $3, $4, $5, $6) as answer';
+const APPROVE_PAYMENTS = 'select approve_payments($1, $2, $3, $4, $5, $6) as approved';

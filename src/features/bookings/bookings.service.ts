@@ -69,7 +69,7 @@ export class BookingsService {
       inventory.tell(pools);
       this.news.tell(holdIds);
     };
-    const booking = new BookCaptured({ database, conclusions, tell, logger });
+    const booking = new BookCaptured({ database, inventory, conclusions, tell, logger });
     this.saga = new PaymentSaga({ database, providers, conclusions, booking, returnUrlsOf, tell, reached, logger }, options);
     const { saga } = this;
     this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, tell, reached }, options);

@@ -86,7 +86,7 @@ describe('payments that are captured at the same moment', () => {
   });
 });
 
-/** What may have happened since its provider was asked, and the words of `book_captured` that look for it. */
+/** What may have happened since its provider was asked, and the words of `approve_payments` that look for it. */
 const CHANGES: [name: string, change: string, protection: string][] = [
   ['it has ended', "update payment set state = 'ABANDONED', ended_because = 'TIMED_OUT' where id = $1", "p.state = 'PENDING' and "],
   ['it is not the current one any more', 'update payment set is_current = false where id = $1', 'p.is_current and '],
@@ -120,12 +120,12 @@ describe('a payment is not booked with others when', () => {
   }
 
   const definition = async () =>
-    (await weak.query<{ text: string }>("select pg_get_functiondef('book_captured'::regproc) as text"))[0]?.text as string;
+    (await weak.query<{ text: string }>("select pg_get_functiondef('approve_payments'::regproc) as text"))[0]?.text as string;
 
   /** Runs on the weak database without these words. */
   async function without(protection: string, run: () => Promise<void>): Promise<void> {
     const whole = await definition();
-    await weak.sabotage('book_captured', protection, '');
+    await weak.sabotage('approve_payments', protection, '');
     try {
       await run();
     } finally {
