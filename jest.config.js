@@ -1,10 +1,7 @@
-/** Programmes of faults and races that take minutes, for `npm run test:long`. */
-export const LONG = [
-  'test/faults/payment-(matrix|crashes|nodes)',
-  'test/faults/crash',
-  'test/races/(late-)?payment-races',
-  'test/features/bookings/webhook-orders',
-].map((file) => `<rootDir>/${file}.test.ts$`);
+/** Programmes of faults and races that take minutes, most of them with processes that are killed: for `npm run test:long`. */
+export const LONG = ['test/faults/.+', 'test/races/(late-)?payment-.+', 'test/features/bookings/webhook-orders'].map(
+  (file) => `<rootDir>/${file}.test.ts$`,
+);
 
 /** Jest runs as ESM (MikroORM and graphql-ws are ESM); swc compiles in about a second where ts-jest takes nine. */
 export default {
