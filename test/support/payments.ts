@@ -39,10 +39,14 @@ export function atCheckout(
   );
 }
 
-/** Pays a hold as its member does: begins, approves at the provider's page, comes back. Answers the payment's node id. */
+/**
+ * Pays a hold as its member does: begins, approves at the provider's page, comes back. Answers the payment's node id once it is at its end: where there are two
+ * nodes, the one that the webhook rang at may be the one that books it.
+ */
 export async function payFor(client: TestClient, holdId: string, provider: SimulatedProvider = 'TOSS'): Promise<string> {
   const payment = await begin(client, holdId, provider);
   await atCheckout(payment);
+  await ended(client, payment.id);
   return payment.id;
 }
 
