@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { CompiledQuery, type Transaction } from 'kysely';
+import { queryIn } from '../platform/database/query-in.ts';
 import { type ClaimAnswer, type ClaimRefusal, type ClaimRequest, IF_PAID_LATE_DEFAULT } from './claim.ts';
 import type { Policy } from './pool.entity.ts';
 
@@ -49,17 +49,13 @@ export function claimParameters(claims: readonly ClaimRequest[], write: boolean)
 export const CLAIM_HOLDS = 'select claim_holds($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as decision';
 
 /**
- * Decides one claim in the caller's transaction, on its connection: the ORM would write the arrays into the text of the statement.
+ * Decides one claim in the caller's transaction.
  * `write`: under the locks, and written; otherwise on what is committed at this moment, and nothing is.
  */
 export async function decideIn(em: EntityManager, claim: ClaimRequest, write: boolean): Promise<Decision> {
-  const transaction = em.getTransactionContext<Transaction<unknown>>();
-  if (!transaction) throw new Error('A claim is decided inside a transaction: call this from `transact`.');
-  const { rows } = await transaction.executeQuery<{ decision: RawDecision }>(
-    CompiledQuery.raw(CLAIM_HOLDS, claimParameters([claim], write)),
-  );
-  if (!rows[0]) throw new Error('claim_holds returned no row: run the migrations');
-  return readDecision(rows[0].decision);
+  const [row] = await queryIn<{ decision: RawDecision }>(em, 'decideIn', CLAIM_HOLDS, claimParameters([claim], write));
+  if (!row) throw new Error('claim_holds returned no row: run the migrations');
+  return readDecision(row.decision);
 }
 
 interface RawDecision {

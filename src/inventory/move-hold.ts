@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { queryIn } from '../platform/database/query-in.ts';
 import type { PoolRow } from './decide-claims.ts';
 import { type HoldState, TRANSITIONS } from './hold-states.ts';
 
@@ -38,8 +39,6 @@ export async function moveHold(
  * locked from here to the commit: call it last.
  */
 export async function confirmHolds(em: EntityManager, holdIds: readonly string[]): Promise<PoolRow[]> {
-  const rows = await em.execute<{ pool: PoolRow }[]>('select to_json(p) as pool from confirm_holds(?::uuid[]) p', [
-    `{${holdIds.join(',')}}`,
-  ]);
+  const rows = await queryIn<{ pool: PoolRow }>(em, 'confirmHolds', 'select to_json(p) as pool from confirm_holds($1) p', [holdIds]);
   return rows.map(({ pool }) => pool);
 }

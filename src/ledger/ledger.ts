@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { CompiledQuery, type Transaction } from 'kysely';
 import type pg from 'pg';
+import { queryIn } from '../platform/database/query-in.ts';
 
 /*
  * The ledger kernel: amounts of money and points, double-entry, only ever appended.
@@ -76,11 +76,8 @@ export async function postTransfers(em: EntityManager, transfers: readonly Trans
   if (transfers.length === 0) return [];
   assert(transfers.length <= TRANSFERS_MAX, `At most ${TRANSFERS_MAX} transfers are posted in one call, not ${transfers.length}.`);
   for (const transfer of transfers) assertPostable(transfer);
-  // Straight through the transaction's connection: the ORM would write the arrays into the text of the statement.
-  const transaction = em.getTransactionContext<Transaction<unknown>>();
-  assert(transaction, 'Transfers are posted in a transaction: call postTransfers inside transact.');
-  const { rows } = await transaction.executeQuery<{ answers: Posted[] }>(CompiledQuery.raw(POST_TRANSFERS, parametersOf(transfers)));
-  const answers = rows[0]?.answers;
+  const [row] = await queryIn<{ answers: Posted[] }>(em, 'postTransfers', POST_TRANSFERS, parametersOf(transfers));
+  const answers = row?.answers;
   assert(
     answers?.length === transfers.length && answers.every((answer) => POSTED.includes(answer)),
     `post_transfers gave ${JSON.stringify(answers)} for ${transfers.length} transfers: run the migrations.`,

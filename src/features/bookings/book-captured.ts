@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { CompiledQuery, type Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { Combiner } from '../../platform/combiner.ts';
 import type { Database } from '../../platform/database/database.ts';
+import { queryIn } from '../../platform/database/query-in.ts';
 import type { Captured, Payment } from '../payments/index.ts';
 import { type Conclusions, close, holdsOf, type Told } from './conclusions.ts';
 
@@ -83,22 +83,17 @@ export class BookCaptured {
   }
 }
 
-/** On the transaction's own connection: the ORM would write the arrays into the text of the statement. */
 async function approvePayments(em: EntityManager, captures: readonly Capture[]) {
-  const transaction = em.getTransactionContext<Transaction<unknown>>();
-  if (!transaction) throw new Error('Payments are approved in a transaction: call this inside `transact`.');
-  const { rows } = await transaction.executeQuery<{ approved: { id: string; holdId: string; kinds: string[] }[] }>(
-    CompiledQuery.raw(APPROVE_PAYMENTS, [
-      captures.map(({ payment }) => payment.id),
-      captures.map(({ captured }) => captured.reference),
-      captures.map(({ captured }) => captured.amountMinor),
-      captures.map(({ payment }) => payment.busyUntil),
-      captures.map(({ payment }) => payment.rings),
-      captures.map(({ ringsAnswered }) => ringsAnswered),
-    ]),
-  );
-  if (!rows[0]) throw new Error('approve_payments returned no row: run the migrations');
-  return rows[0].approved;
+  const [row] = await queryIn<{ approved: { id: string; holdId: string; kinds: string[] }[] }>(em, 'approvePayments', APPROVE_PAYMENTS, [
+    captures.map(({ payment }) => payment.id),
+    captures.map(({ captured }) => captured.reference),
+    captures.map(({ captured }) => captured.amountMinor),
+    captures.map(({ payment }) => payment.busyUntil),
+    captures.map(({ payment }) => payment.rings),
+    captures.map(({ ringsAnswered }) => ringsAnswered),
+  ]);
+  if (!row) throw new Error('approve_payments returned no row: run the migrations');
+  return row.approved;
 }
 
 const APPROVE_PAYMENTS = 'select approve_payments($1, $2, $3, $4, $5, $6) as approved';
