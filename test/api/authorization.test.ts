@@ -156,7 +156,7 @@ describe('who may do what', () => {
     places = await makePlaces();
     // However long the table takes.
     await app.query("update hold set expires_at = expires_at + interval '1 day' where state = 'HELD'");
-  }, 240_000);
+  });
   afterAll(() => app.close());
 
   /** Everything that is stored, as one text that changes with it. */

@@ -147,7 +147,7 @@ describe('access tokens', () => {
     for (const seconds of [3, 12]) {
       const shortLived = new AccessTokens(ACCESS_TOKEN_SECRET, seconds).sign(uuid, sessionId).accessToken;
       const watch = new Watch(app.url, [lesson], shortLived);
-      await eventually(() => watch.closes.length > 0, { withinMs: 30_000 });
+      await eventually(() => watch.closes.length > 0);
       const wasServed = watch.lastOf(lesson) !== null;
 
       expect((await app.anonymous.as(shortLived).send('TestMe')).status).toBe(401);

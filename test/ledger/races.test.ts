@@ -37,7 +37,7 @@ describe('7,000 and 5,000 spent at once from 10,000 points', () => {
     await spendTwice(ledger, TRIALS);
 
     await ledger.expectSound();
-  }, 240_000);
+  });
 
   test('both succeed, and the balance is below zero, without the lock and the constraint', async () => {
     await using ledger = await TestLedger.open();

@@ -55,7 +55,7 @@ test(`${MEMBERS} members want ${SEATS} seats at once: each seat has one of them,
   expect(claims).toBeGreaterThan(MEMBERS);
   // Measured: some 3,000 claims in 160 transactions. How many share one is up to how fast they come.
   expect(transactions).toBeLessThan(claims);
-}, 240_000);
+});
 
 /** Asks for one seat, and then for what is offered in its place, as long as anything is. */
 async function want(client: TestClient, performanceId: string, first: number): Promise<Fate> {

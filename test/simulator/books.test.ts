@@ -172,7 +172,7 @@ describe('the books', () => {
       }),
       { numRuns: 10 },
     );
-  }, 240_000);
+  });
 });
 
 type Provider = 'KAKAOPAY' | 'TOSS' | 'PORTONE' | 'KISPG';

@@ -10,11 +10,14 @@ import { eventually } from './wait.ts';
 export const conclusionsOf = (node: TestApp): Conclusions =>
   (node.app.bookings.saga as unknown as { parts: { conclusions: Conclusions } }).parts.conclusions;
 
+/** What books captured payments of a node together. */
+export const bookingOf = (node: TestApp): BookCaptured =>
+  (node.app.bookings.saga as unknown as { parts: { booking: BookCaptured } }).parts.booking;
+
 /** Every payment of a node begins and ends by itself, as those do that are not plain: its transactions can be stepped into. */
-export function oneByOne({ app: { bookings } }: TestApp): void {
-  const { booking } = (bookings.saga as unknown as { parts: { booking: BookCaptured } }).parts;
-  booking.book = () => Promise.resolve(false);
-  Object.assign(bookings.preparing, { startPlainly: () => Promise.resolve(null) });
+export function oneByOne(node: TestApp): void {
+  bookingOf(node).book = () => Promise.resolve(false);
+  Object.assign(node.app.bookings.preparing, { startPlainly: () => Promise.resolve(null) });
 }
 
 /**

@@ -28,6 +28,16 @@ export async function rewriteFunction(query: Query, name: string, from: string |
   await query(rewritten);
 }
 
+/** Runs while functions may be rewritten, and puts them back as they were. */
+export async function restoring(query: Query, names: readonly string[], run: () => Promise<void>): Promise<void> {
+  const rows = await query('select pg_get_functiondef(n::regproc) as definition from unnest($1::text[]) n', [names]);
+  try {
+    await run();
+  } finally {
+    for (const { definition } of rows) await query(String(definition));
+  }
+}
+
 /**
  * Makes whoever runs a function wait for a rival before a place in its text, two by two; those of whom `when` is true there. Where each certainly has a rival,
  * they may have more patience than a second: then no stall of the machine parts them.

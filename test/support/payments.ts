@@ -21,7 +21,7 @@ export async function begin(
 /** Begins to pay at a node that may have given up waiting for the provider: again with the same key, until it has begun. */
 export function beginAtHasty(client: TestClient, holdId: string, provider: SimulatedProvider) {
   const input = { holdId, provider, idempotencyKey: randomUUID() };
-  return eventually(async () => (await client.run('TestPreparePayment', { input })).payment ?? null, { withinMs: 30_000 });
+  return eventually(async () => (await client.run('TestPreparePayment', { input })).payment ?? null);
 }
 
 /** What the customer's browser does at the checkout of a payment. */

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { BookCaptured } from '../../../src/features/bookings/book-captured.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
-import { endedOrWaiting } from '../../support/interleaving.ts';
+import { bookingOf, endedOrWaiting } from '../../support/interleaving.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { restoring } from '../../support/meeting.ts';
 import { begin, heldLesson } from '../../support/payments.ts';
 import { balances, stored } from './stored.ts';
 
@@ -26,7 +26,7 @@ async function asked(app: TestApp, count: number) {
     [holds.map(({ id }) => id)],
   );
   const { saga } = app.app.bookings;
-  const { booking } = (saga as unknown as { parts: { booking: BookCaptured } }).parts;
+  const booking = bookingOf(app);
   const payments = await Promise.all(holds.map(async (hold) => ({ ...hold, payment: await saga.read(hold.id) })));
   return {
     lessonId,
@@ -119,19 +119,12 @@ describe('a payment is not booked with others when', () => {
     return { lessonId, ...one };
   }
 
-  const definition = async () =>
-    (await weak.query<{ text: string }>("select pg_get_functiondef('approve_payments'::regproc) as text"))[0]?.text as string;
-
   /** Runs on the weak database without these words. */
-  async function without(protection: string, run: () => Promise<void>): Promise<void> {
-    const whole = await definition();
-    await weak.sabotage('approve_payments', protection, '');
-    try {
+  const without = (protection: string, run: () => Promise<void>) =>
+    restoring(weak.query.bind(weak), ['approve_payments'], async () => {
+      await weak.sabotage('approve_payments', protection, '');
       await run();
-    } finally {
-      await weak.query(whole);
-    }
-  }
+    });
 
   test.each(CHANGES)('%s', async (_, change, protection) => {
     const { id, holdId, lessonId, book } = await oneAsked(app);

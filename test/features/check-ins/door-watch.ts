@@ -40,7 +40,7 @@ export class DoorWatch implements AsyncDisposable {
 
   /** The first state, or the code of what there is instead. */
   async first(): Promise<DoorSeen | string | undefined> {
-    await eventually(() => this.states.length > 0 || this.errors.length > 0, { withinMs: 30_000 });
+    await eventually(() => this.states.length > 0 || this.errors.length > 0);
     return this.states[0] ?? this.errors[0]?.extensions?.code;
   }
 

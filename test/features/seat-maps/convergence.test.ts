@@ -10,8 +10,6 @@ import { brokenInvariantsOfSeats, hold, move } from './selling.ts';
 
 failOnLeaks();
 
-const PATIENTLY = { withinMs: 30_000 };
-
 describe('two nodes, one Redis, and wires that are cut', () => {
   let redis: TestRedis;
   let nodes: [TestApp, TestApp];
@@ -71,7 +69,7 @@ describe('two nodes, one Redis, and wires that are cut', () => {
     await hold(nodes[0], show, [1]);
     await hold(nodes[1], show, [2]);
 
-    await eventually(() => expect(watches.map(({ map }) => map.seats('held'))).toEqual(watches.map(() => [1, 2])), PATIENTLY);
+    await eventually(() => expect(watches.map(({ map }) => map.seats('held'))).toEqual(watches.map(() => [1, 2])));
     expect(watches.flatMap(({ map }) => map.gaps)).toEqual([]);
   });
 
@@ -84,7 +82,7 @@ describe('two nodes, one Redis, and wires that are cut', () => {
     const cutAll = async (n: number) => {
       const wire = n % 2 === 0 ? 0 : 1;
       const before = ++cuts[wire];
-      await eventually(() => watches.slice(wire * 5, wire * 5 + 5).every(({ connections }) => connections >= before), PATIENTLY);
+      await eventually(() => watches.slice(wire * 5, wire * 5 + 5).every(({ connections }) => connections >= before));
       cut(n);
     };
 
@@ -96,7 +94,7 @@ describe('two nodes, one Redis, and wires that are cut', () => {
 
     const truth = await truthOf(show);
     expect(truth.seats('sold')).toHaveLength(99);
-    await eventually(() => expect(hasConverged(watches, truth)).toBe(true), PATIENTLY);
+    await eventually(() => expect(hasConverged(watches, truth)).toBe(true));
     expect(watches.flatMap(({ map }) => map.gaps)).toEqual([]);
     expect(watches.filter(({ connections }) => connections < 4)).toHaveLength(0);
     // Whoever came back had something already: nobody was sent the whole map a second time, but where it is shorter. Each version is of one seat.
@@ -116,11 +114,11 @@ describe('two nodes, one Redis, and wires that are cut', () => {
     };
 
     await hold(nodes[0], show, [1]);
-    await eventually(() => lost === 1, PATIENTLY);
+    await eventually(() => lost === 1);
     await sell(show, 10, 10);
 
     const truth = await truthOf(show);
-    await eventually(() => watches.every(({ map }) => map.version === truth.version), PATIENTLY);
+    await eventually(() => watches.every(({ map }) => map.version === truth.version));
     reader.read = read;
     expect(watches.map((watch) => hasConverged([watch], truth))).toEqual([true, false]);
   });

@@ -69,7 +69,7 @@ export class MapWatch {
   static async open(...args: ConstructorParameters<typeof MapWatch>): Promise<MapWatch> {
     const watch = new MapWatch(...args);
     const before = watch.map.changes.length;
-    await eventually(() => watch.map.changes.length > before || watch.errors.length > 0, { withinMs: 30_000 });
+    await eventually(() => watch.map.changes.length > before || watch.errors.length > 0);
     return watch;
   }
 

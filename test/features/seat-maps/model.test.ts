@@ -16,7 +16,6 @@ const LANES = 4;
 const SEATS = 60;
 const OPERATIONS = 10_000;
 const RUNS = 5;
-const PATIENTLY = { withinMs: 30_000 };
 
 /** Numbers that name holds and watchers by their place: the model and the database have other ids in every run. */
 type Operation =
@@ -122,7 +121,7 @@ class Lane {
       await eventually(async () => {
         const { rows } = await this.app.app.database.pool.query('select 1 from hold where id = $1 and state = $2', [hold.id, 'EXPIRED']);
         return rows.length === 1;
-      }, PATIENTLY);
+      });
     }
     this.holds = this.holds.filter((other) => other !== hold);
     this.giveBack(hold.numbers, 0);
@@ -172,7 +171,7 @@ class Lane {
 
   /** Everybody who watches has a map. */
   everybodyFollows(): Promise<unknown> {
-    return eventually(() => [...this.watches.values()].every(({ map }) => map.version !== undefined), PATIENTLY);
+    return eventually(() => [...this.watches.values()].every(({ map }) => map.version !== undefined));
   }
 
   /** How far everybody who watches is from the truth and from the model, once they have come to its version. */
@@ -181,7 +180,7 @@ class Lane {
     truth.apply((await this.app.anonymous.run('TestSeatMap', { performanceId: this.show.performanceId, after: 1_000_000_000 })) as Change);
     const differs = (map: FollowedMap) => String(map.states) !== String(this.states);
     const all = [...this.watches.values()];
-    await eventually(() => all.every(({ map }) => map.version === truth.version), PATIENTLY).catch(() => undefined);
+    await eventually(() => all.every(({ map }) => map.version === truth.version)).catch(() => undefined);
     return [
       ...(differs(truth) ? ['the truth'] : []),
       ...all.flatMap(({ map, errors }, n) => (map.version !== truth.version || differs(map) || errors.length > 0 ? [`watcher ${n}`] : [])),
@@ -220,7 +219,7 @@ describe('whatever happens to the seats, whole map and changes add up to the tru
           if (hasBegun) await lane.everybodyFollows();
           for (let n = index; n < operations.length; n += LANES) {
             await lane.run(operations[n] as Operation);
-            if (hasBegun && n === index) await eventually(hasBegun, PATIENTLY);
+            if (hasBegun && n === index) await eventually(hasBegun);
           }
         }),
       );
@@ -269,7 +268,7 @@ describe('whatever happens to the seats, whole map and changes add up to the tru
           const newer = await eventually(async () => {
             const now = await reader.read(id);
             return now.version > map.version && now;
-          }, PATIENTLY);
+          });
           return { ...map, version: newer.version };
         };
       },

@@ -140,7 +140,7 @@ describe('seatsChanged', () => {
 
     for (const number of [1, 2, 3]) {
       await hold(app, show, [number]);
-      await eventually(() => all.every(({ map }) => map.states[number] === 1), { withinMs: 30_000 });
+      await eventually(() => all.every(({ map }) => map.states[number] === 1));
     }
 
     expect((await metric('executions_total')) - before.executions).toBe(3);

@@ -9,9 +9,6 @@ import { type RootOf, sourceOf, type TestClient } from '../../support/client.ts'
 import type { Show } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
 
-/** For what loops and sockets come to by themselves. */
-export const PATIENTLY = { withinMs: 30_000 };
-
 type Who = Pick<TestMember, 'uuid'>;
 export type Watch = RootOf<'TestMySeatWatches'>['nodes'][number];
 
@@ -111,7 +108,7 @@ export async function offered(member: { client: TestClient }): Promise<Watch & {
   return eventually(async () => {
     const [watch] = await watchesOf(member);
     return watch?.state === 'OFFERED' && watch.hold ? { ...watch, hold: watch.hold } : null;
-  }, PATIENTLY);
+  });
 }
 
 /** Why the last watch of a member has ended, once it has. */
@@ -119,7 +116,7 @@ export const ended = (member: { client: TestClient }) =>
   eventually(async () => {
     const [watch] = await watchesOf(member);
     return watch?.state === 'ENDED' ? watch.endedBecause : null;
-  }, PATIENTLY);
+  });
 
 /** What is stored of a seat. */
 export async function seatOf(app: TestApp, { uuids }: Show, number: number): Promise<{ state: string; holder: string | null }> {

@@ -13,7 +13,6 @@ import {
   granted,
   isWatched,
   offered,
-  PATIENTLY,
   pay,
   release,
   runOut,
@@ -54,8 +53,8 @@ describe('what is given back is offered to its followers', () => {
       await runOut(app, hold.id);
       expect(await ended(member)).toBe('LAPSED');
     }
-    await eventually(async () => expect(await seatOf(app, show, 7)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
-    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false), PATIENTLY);
+    await eventually(async () => expect(await seatOf(app, show, 7)).toEqual({ state: 'AVAILABLE', holder: null }));
+    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false));
   });
 
   test('an offer is a hold of 120 seconds, however long holds of the performance live', async () => {
@@ -143,8 +142,8 @@ describe('what is given back is offered to its followers', () => {
     await release(app, holder, holdId);
 
     expect(await ended(follower)).toBe('NOT_ON_SALE');
-    await eventually(async () => expect(await seatOf(app, show, 3)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
-    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false), PATIENTLY);
+    await eventually(async () => expect(await seatOf(app, show, 3)).toEqual({ state: 'AVAILABLE', holder: null }));
+    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false));
   });
 
   test('a paid booking that is cancelled gives each of its seats to the followers of that seat', async () => {
@@ -181,7 +180,7 @@ describe('what is given back is offered to its followers', () => {
     expect((await watchesOf(ofSeat))[0]).toMatchObject({ state: 'WAITING', position: 1 });
 
     await release(app, holder, holds[0]!);
-    await eventually(async () => expect(await seatOf(app, show, 0)).toEqual({ state: 'AVAILABLE', holder: null }), PATIENTLY);
+    await eventually(async () => expect(await seatOf(app, show, 0)).toEqual({ state: 'AVAILABLE', holder: null }));
     expect((await watchesOf(ofSeat))[0]?.state).toBe('WAITING');
     expect((await watchesOf(ofOther))[0]?.state).toBe('WAITING');
   });

@@ -58,13 +58,10 @@ class Nodes {
 const broken = async ({ one }: Nodes) => (await one.brokenInvariants()).map(({ check }) => check);
 const states = (members: readonly TestMember[]) => Promise.all(members.map(async (member) => (await watchesOf(member))[0]?.state));
 const waitsForLock = (app: TestApp) =>
-  eventually(
-    async () => {
-      const waiting = await app.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
-      return waiting.length > 0;
-    },
-    { withinMs: 30_000 },
-  );
+  eventually(async () => {
+    const waiting = await app.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
+    return waiting.length > 0;
+  });
 
 describe('two processes', () => {
   let nodes: Nodes;

@@ -4,7 +4,7 @@ import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow } from '../../support/shows.ts';
 import { onTwoNodes } from '../../support/two-nodes.ts';
 import { eventually } from '../../support/wait.ts';
-import { claimSeats, FollowerSocket, follow, granted, offered, PATIENTLY, pay, release, runOut } from './followers.ts';
+import { claimSeats, FollowerSocket, follow, granted, offered, pay, release, runOut } from './followers.ts';
 
 failOnLeaks();
 
@@ -37,21 +37,14 @@ describe('seatWatchChanged', () => {
     const { show, holder, follower, holdIds } = await stage(1);
     const [watch] = await follow(follower, show, { seats: [1] });
     await using socket = new FollowerSocket(app.url, follower.accessToken);
-    await eventually(
-      () => expect(socket.seen).toMatchObject([{ id: watch!.id, state: 'WAITING', position: 1, hold: null, version: 1 }]),
-      PATIENTLY,
-    );
+    await eventually(() => expect(socket.seen).toMatchObject([{ id: watch!.id, state: 'WAITING', position: 1, hold: null, version: 1 }]));
 
     await release(app, holder, holdIds[0]!);
-    await eventually(
-      () => expect(socket.seen.at(-1)).toMatchObject({ state: 'OFFERED', position: null, hold: { state: 'HELD' } }),
-      PATIENTLY,
-    );
+    await eventually(() => expect(socket.seen.at(-1)).toMatchObject({ state: 'OFFERED', position: null, hold: { state: 'HELD' } }));
     await pay(app, follower, (await offered(follower)).hold.id);
 
-    await eventually(
-      () => expect(socket.seen.at(-1)).toMatchObject({ state: 'ENDED', endedBecause: 'TAKEN', hold: { state: 'CONFIRMED' } }),
-      PATIENTLY,
+    await eventually(() =>
+      expect(socket.seen.at(-1)).toMatchObject({ state: 'ENDED', endedBecause: 'TAKEN', hold: { state: 'CONFIRMED' } }),
     );
     const course = socket.courseOf(watch!.id);
     expect(course.filter((state, index) => String(state) !== String(course[index - 1]))).toEqual([
@@ -69,19 +62,17 @@ describe('seatWatchChanged', () => {
     await follower.client.run('TestUnwatchSeats', { input: { watchIds: [before!.id] } });
     const [waiting] = await follow(follower, show, { seats: [2] });
     await using socket = new FollowerSocket(app.url, follower.accessToken);
-    await eventually(() => expect(socket.seen.map(({ id }) => id)).toEqual([waiting!.id]), PATIENTLY);
+    await eventually(() => expect(socket.seen.map(({ id }) => id)).toEqual([waiting!.id]));
 
     const [later] = await follow(follower, show, { seats: [3] });
-    await eventually(() => expect(socket.courseOf(later!.id)).toEqual([['WAITING', null]]), PATIENTLY);
+    await eventually(() => expect(socket.courseOf(later!.id)).toEqual([['WAITING', null]]));
     await follower.client.run('TestUnwatchSeats', { input: { watchIds: [waiting!.id] } });
 
-    await eventually(
-      () =>
-        expect(socket.courseOf(waiting!.id)).toEqual([
-          ['WAITING', null],
-          ['ENDED', 'UNWATCHED'],
-        ]),
-      PATIENTLY,
+    await eventually(() =>
+      expect(socket.courseOf(waiting!.id)).toEqual([
+        ['WAITING', null],
+        ['ENDED', 'UNWATCHED'],
+      ]),
     );
     expect(socket.courseOf(before!.id)).toEqual([]);
   });
@@ -92,16 +83,13 @@ describe('seatWatchChanged', () => {
     await follow(next, show, { seats: [1] });
     await using first = new FollowerSocket(app.url, follower.accessToken);
     await using second = new FollowerSocket(app.url, next.accessToken);
-    await eventually(() => expect([first.seen.length, second.seen.length]).toEqual([1, 1]), PATIENTLY);
+    await eventually(() => expect([first.seen.length, second.seen.length]).toEqual([1, 1]));
 
     await release(app, holder, holdIds[0]!);
     await runOut(app, (await offered(follower)).hold.id);
 
-    await eventually(
-      () => expect(first.seen.at(-1)).toMatchObject({ state: 'ENDED', endedBecause: 'LAPSED', hold: { state: 'EXPIRED' } }),
-      PATIENTLY,
-    );
-    await eventually(() => expect(second.seen.at(-1)).toMatchObject({ state: 'OFFERED', hold: { state: 'HELD' } }), PATIENTLY);
+    await eventually(() => expect(first.seen.at(-1)).toMatchObject({ state: 'ENDED', endedBecause: 'LAPSED', hold: { state: 'EXPIRED' } }));
+    await eventually(() => expect(second.seen.at(-1)).toMatchObject({ state: 'OFFERED', hold: { state: 'HELD' } }));
     versionsRise(first);
     versionsRise(second);
   });
@@ -110,11 +98,11 @@ describe('seatWatchChanged', () => {
     const { show, holder, follower, holdIds } = await stage(1);
     const [watch] = await follow(follower, show, { seats: [1] });
     await using socket = new FollowerSocket(other.url, follower.accessToken);
-    await eventually(() => expect(socket.courseOf(watch!.id)).toEqual([['WAITING', null]]), PATIENTLY);
+    await eventually(() => expect(socket.courseOf(watch!.id)).toEqual([['WAITING', null]]));
 
     await release(app, holder, holdIds[0]!);
 
-    await eventually(() => expect(socket.seen.at(-1)).toMatchObject({ id: watch!.id, state: 'OFFERED' }), PATIENTLY);
+    await eventually(() => expect(socket.seen.at(-1)).toMatchObject({ id: watch!.id, state: 'OFFERED' }));
     versionsRise(socket);
   });
 
@@ -127,14 +115,14 @@ describe('seatWatchChanged', () => {
 
     const [own] = await follow(holder, show, { seats: [2] });
 
-    await eventually(() => expect(socket.seen.map(({ id }) => id)).toEqual([own!.id]), PATIENTLY);
+    await eventually(() => expect(socket.seen.map(({ id }) => id)).toEqual([own!.id]));
     expect(socket.errors).toEqual([]);
   });
 
   test('is not for who has not signed in', async () => {
     await using socket = new FollowerSocket(app.url);
 
-    await eventually(() => expect(socket.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]), PATIENTLY);
+    await eventually(() => expect(socket.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]));
     expect(socket.seen).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
 import { aShow, type Show, type ShowOptions } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
-import { claimPlaces, claimSeats, ended, follow, granted, isWatched, offered, PATIENTLY, release, runOut, watchesOf } from './followers.ts';
+import { claimPlaces, claimSeats, ended, follow, granted, isWatched, offered, release, runOut, watchesOf } from './followers.ts';
 
 failOnLeaks();
 
@@ -201,7 +201,7 @@ describe('following', () => {
         const claim = await claimSeats(app, holder, show, 0);
         next = 'holdId' in claim ? claim.holdId : '';
         return next !== '';
-      }, PATIENTLY);
+      });
     }
 
     expect(await watch(follower.client, show, { seats: [0] })).toMatchObject({ code: 'SEAT_OFFERS_LAPSED', limit: 3 });
@@ -270,7 +270,7 @@ describe('following', () => {
     expect(await isWatched(app, show.uuids.performance)).toBe(true);
 
     await holder.client.run('TestUnwatchSeats', { input: { watchIds: [last!.id] } });
-    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false), PATIENTLY);
+    await eventually(async () => expect(await isWatched(app, show.uuids.performance)).toBe(false));
   });
 
   test.each([

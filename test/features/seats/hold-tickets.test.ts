@@ -9,9 +9,6 @@ import { eventually } from '../../support/wait.ts';
 
 failOnLeaks();
 
-/** For what loops and young memories of the server come to by themselves. */
-const PATIENTLY = { withinMs: 30_000 };
-
 let app: TestApp;
 
 /** Two sections of 10 × 5 seats for 50,000 and 40,000, and 20 places for 30,000, unless said otherwise. */
@@ -353,7 +350,7 @@ describe('tickets', () => {
       await eventually(async () => {
         const [ended] = await app.query("select count(*)::int as count from hold where claimant_id = $1 and state = 'EXPIRED'", [uuid]);
         return ended?.count === 5;
-      }, PATIENTLY);
+      });
 
       expect(await hold(client, given, { seats: [9] })).toMatchObject({ __typename: 'CoolingDownError' });
       expect(await heldOf(given)).toEqual([0, 0]);

@@ -19,9 +19,6 @@ export const ticketing = ({ environment, ...options }: TestAppOptions = {}): Pro
     environment: { PAYMENT_CONNECT_TIMEOUT_MS: '10000', PAYMENT_ANSWER_TIMEOUT_MS: '20000', ...environment },
   });
 
-/** For what a worker comes to by itself. */
-const PATIENTLY = { withinMs: 30_000 };
-
 export interface Wanted {
   /** Numbers of seats. */
   seats?: number[];
@@ -71,7 +68,7 @@ export async function issued(stage: TestStage, holdId: string, count = 1): Promi
   const tickets = await eventually(async () => {
     const found = await storedTickets(stage, holdId);
     return found.length === count ? found : null;
-  }, PATIENTLY);
+  });
   return tickets.map(({ id }) => toNodeId('Ticket', id));
 }
 

@@ -144,7 +144,7 @@ describe('without a worker', () => {
     const waitingJobs = await jobs(app);
     const worker = await testApp({ role: 'worker', databaseUrl: app.databaseUrl, simulator: app.simulator });
     const tickets = await issued(app, holdId, 4);
-    await eventually(async () => expect(await jobs(app)).toEqual([]), { withinMs: 30_000 });
+    await eventually(async () => expect(await jobs(app)).toEqual([]));
     await worker.close();
 
     expect(before).toMatchObject({ state: 'CONFIRMED', tickets: [] });
@@ -173,7 +173,7 @@ describe('without a worker', () => {
     const table = await keeper(app.databaseUrl, 'lock table ticket in share mode');
 
     const atOnce = Promise.all([1, 2, 3, 4].map(patiently));
-    await eventually(async () => expect(await waiting(app)).toBe(4), { withinMs: 30_000 });
+    await eventually(async () => expect(await waiting(app)).toBe(4));
     await table.letGo();
     await atOnce;
     const first = await storedTickets(app, holdId);

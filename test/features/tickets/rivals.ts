@@ -60,7 +60,7 @@ async function endedOrWaiting(node: TestApp, run: Promise<unknown>): Promise<voi
     isOver = true;
   };
   run.then(over, over);
-  await eventually(async () => isOver || (await waiting(node)) > 0, { withinMs: 30_000 });
+  await eventually(async () => isOver || (await waiting(node)) > 0);
 }
 
 /** Sessions that wait for a lock. */

@@ -150,15 +150,12 @@ describe('a venue', () => {
         await rival.query('begin');
         await rival.query(first, [venueId]);
         const answer = call();
-        await eventually(
-          async () => {
-            const [row] = await app.query<{ waiting: number }>(
-              "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-            );
-            return row?.waiting === 1;
-          },
-          { withinMs: 30_000 },
-        );
+        await eventually(async () => {
+          const [row] = await app.query<{ waiting: number }>(
+            "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+          );
+          return row?.waiting === 1;
+        });
         await rival.query(then, [venueId]);
         await rival.query('commit');
         return await answer;
