@@ -59,7 +59,6 @@ const CRASHES: Crash[] = [
   { provider: 'TOSS', at: 'approval-answered', customer: 'repeats', left: TAKEN, end: BOOKED },
   { provider: 'TOSS', at: 'find-answered', losesAnswer: true, customer: 'repeats', left: TAKEN, end: BOOKED },
   { provider: 'TOSS', at: 'payment-concluded', customer: 'repeats', left: BOOKED, end: BOOKED },
-  { provider: 'TOSS', at: 'refund-opened', customer: 'repeats', left: GIVING_BACK, end: RETURNED },
   { provider: 'TOSS', at: 'refund-recorded', customer: 'repeats', left: GIVING_BACK, end: RETURNED },
   { provider: 'TOSS', at: 'refund-answered', customer: 'repeats', left: GIVEN_BACK, end: RETURNED },
   { provider: 'TOSS', at: 'refund-concluded', customer: 'repeats', left: RETURNED, end: RETURNED },

@@ -13,7 +13,7 @@ import { Simulator, type SimulatorOptions } from '../../src/simulator/simulator.
 import { TestClient } from './client.ts';
 import { testDatabaseUrl } from './database.ts';
 import { rewriteFunction } from './meeting.ts';
-import { query } from './sql.ts';
+import { query, queryAll } from './sql.ts';
 import { eventually } from './wait.ts';
 
 /** Signs the tokens of every test server, so that a test can sign some too. */
@@ -132,12 +132,12 @@ export class TestStage {
 
   /** Every invariant of every feature, as SQL that must return no rows. */
   async brokenInvariants(): Promise<{ check: string; rows: unknown[] }[]> {
-    const broken = [];
-    for (const check of features.flatMap((feature) => feature.checks ?? [])) {
-      const rows = await this.query(check.sql);
-      if (rows.length > 0) broken.push({ check: check.name, rows });
-    }
-    return broken;
+    const checks = features.flatMap((feature) => feature.checks ?? []);
+    const found = await queryAll(
+      this.databaseUrl,
+      checks.map(({ sql }) => sql),
+    );
+    return checks.flatMap(({ name }, index) => (found[index]?.length ? [{ check: name, rows: found[index] }] : []));
   }
 
   /**

@@ -73,8 +73,8 @@ export class BookingsService {
     this.saga = new PaymentSaga({ database, providers, conclusions, booking, returnUrlsOf, tell, reached, logger }, options);
     const { saga } = this;
     this.preparing = new PreparePayment({ database, inventory, providers, products, saga, conclusions, tell, reached }, options);
-    this.cancelling = new CancelBooking({ database, inventory, products, saga, conclusions, tell, reached });
-    this.refunding = new RefundPayment({ database, saga, conclusions, reached });
+    this.cancelling = new CancelBooking({ database, inventory, products, saga, conclusions, tell });
+    this.refunding = new RefundPayment({ database, saga, conclusions });
     this.reconciler = new Reconciler(
       database.pool,
       saga,

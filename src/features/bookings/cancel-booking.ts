@@ -5,14 +5,12 @@ import type { Database } from '../../platform/database/database.ts';
 import type { Locale } from '../../platform/locale.ts';
 import { Refusal } from '../../platform/refusal.ts';
 import { HoldNotFoundError, HoldNotOpenError, type Product, refundPercent } from '../holds/index.ts';
-import type { Payment } from '../payments/index.ts';
 import { type BookedHold, bookedHold } from './booked-hold.ts';
 import { CancellationClosedError } from './bookings.errors.ts';
 import type { Conclusions, Told } from './conclusions.ts';
 import { isUnderWay } from './next-step.ts';
-import type { PaymentSaga } from './payment-saga.ts';
+import type { PaymentSaga, Taken } from './payment-saga.ts';
 import { lockCurrent, refusalOf } from './prepare-payment.ts';
-import type { ReachWaypoint } from './waypoints.ts';
 
 export interface CancelParts {
   database: Database;
@@ -21,7 +19,6 @@ export interface CancelParts {
   saga: PaymentSaga;
   conclusions: Conclusions;
   tell(told: Told): void;
-  reached: ReachWaypoint;
 }
 
 const CANCELLED = { en: 'Cancelled by the member', ko: '회원 취소' } as const satisfies Record<Locale, string>;
@@ -37,7 +34,7 @@ export class CancelBooking {
   async cancel(memberId: string, holdId: string): Promise<HoldView | Refusal> {
     const hold = await bookedHold(this.parts.database.pool, holdId);
     if (!hold || hold.claimantId !== memberId) return new HoldNotFoundError();
-    const result = await this.parts.database.transact<{ told: Told; payment: Payment | null } | Refusal>(
+    const result = await this.parts.database.transact<{ told: Told; taken?: Taken } | Refusal>(
       async (em) => {
         const payment = await lockCurrent(em, holdId);
         if (!payment) {
@@ -45,13 +42,13 @@ export class CancelBooking {
           if (moved.outcome === 'NOT_FOUND') return new HoldNotFoundError();
           // It began to be paid between the two statements: whoever presses again sees how that goes.
           if (moved.outcome === 'EXPIRED' || moved.outcome === 'PAYING' || moved.outcome === 'CONFIRMED') return refusalOf(moved.outcome);
-          return { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] }, payment };
+          return { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] } };
         }
         const now = payment.readAt;
         switch (payment.state) {
           case 'PENDING': {
             if (isUnderWay(payment, now)) return new HoldNotOpenError('PAYING');
-            return { told: await this.parts.conclusions.abandoned(em, payment, 'GIVEN_UP'), payment };
+            return { told: await this.parts.conclusions.abandoned(em, payment, 'GIVEN_UP') };
           }
           case 'APPROVED': {
             const percent = refundPercent(payment.cancellation, payment.startsAt ?? null, now);
@@ -59,18 +56,18 @@ export class CancelBooking {
             const refusal = await this.refusalOfProduct(em, hold);
             if (refusal) return refusal;
             const amountMinor = Math.floor((payment.capturedMinor * percent) / 100) - payment.refundedMinor;
-            if (amountMinor <= 0) return { told: await this.parts.conclusions.returnedWithoutMoney(em, payment), payment };
-            this.parts.conclusions.openRefund(em, payment, {
+            if (amountMinor <= 0) return { told: await this.parts.conclusions.returnedWithoutMoney(em, payment) };
+            const refund = this.parts.conclusions.openRefund(em, payment, {
               amountMinor,
               cause: 'CANCELLED',
               reason: CANCELLED[payment.locale],
               givesBack: true,
             });
-            return { told: { pools: [], holdIds: [holdId], goesOn: true }, payment };
+            return { told: { pools: [], holdIds: [holdId] }, taken: this.parts.saga.takeRefund(payment, refund, now) };
           }
           case 'REFUNDING':
           case 'REFUNDED':
-            return { told: NOTHING, payment };
+            return { told: NOTHING };
           default:
             throw new Error(`The current payment ${payment.id} of hold ${holdId} is ${payment.state}.`);
         }
@@ -79,10 +76,7 @@ export class CancelBooking {
     );
     if (result instanceof Refusal) return result;
     this.parts.tell(result.told);
-    if (result.told.goesOn && result.payment) {
-      this.parts.reached('refund-opened');
-      await this.parts.saga.advance(result.payment.id, { hasOpened: true });
-    }
+    if (result.taken) await this.parts.saga.send(result.taken);
     return (await holdsByIds(this.parts.database.pool, [holdId]))[0] ?? new HoldNotFoundError();
   }
 

@@ -24,8 +24,8 @@ import { mayBePaidLate } from './next-step.ts';
 export interface Told {
   pools: PoolRow[];
   holdIds: string[];
-  /** There is a next step that should be taken at once. */
-  goesOn?: boolean;
+  /** The refund that was opened, to be sent at once. */
+  opened?: Refund;
   isRefund?: boolean;
 }
 
@@ -91,17 +91,16 @@ export class Conclusions {
     const transfers = [this.parts.books.captured(payment)];
     if (refundedMinor > 0) transfers.push(this.goneAtProvider(em, payment, refundedMinor));
     payment.lateOutcome = 'REFUND';
-    this.openRefund(em, payment, {
+    const opened = this.openRefund(em, payment, {
       id: derivedId('refund of late money', payment.id),
       amountMinor: payment.capturedMinor - payment.refundedMinor,
       cause: 'PAID_LATE',
       reason: REASONS.PAID_LATE[payment.locale],
       givesBack: false,
     });
-    close(payment, 'REFUNDING', new Date(0));
     await touchHold(em, payment.originalHoldId);
     await this.post(em, transfers);
-    return { pools: [], holdIds: [payment.originalHoldId], goesOn: true };
+    return { pools: [], holdIds: [payment.originalHoldId], opened };
   }
 
   /** Nothing was taken: the place goes back. */
@@ -193,7 +192,7 @@ export class Conclusions {
     return told;
   }
 
-  /** Opens the refund of a part or all, in the payment's transaction; the next step sends it. */
+  /** Opens the refund of a part or all, in the payment's transaction, where who sends it takes it. */
   openRefund(
     em: EntityManager,
     payment: Payment,
@@ -202,7 +201,7 @@ export class Conclusions {
     >,
   ): Refund {
     payment.refundingMinor = refund.amountMinor;
-    close(payment, 'REFUNDING', new Date(0));
+    close(payment, 'REFUNDING');
     return em.create(Refund, { paymentId: payment.id, state: 'OPEN', createdAt: new Date(), ...refund });
   }
 

@@ -51,15 +51,14 @@ export interface Occasion {
   isRescuable?: boolean;
   /** The customer declined at a provider that cannot be asked. */
   declined?: string;
-  /** The caller has just opened a refund. */
-  hasOpened?: boolean;
 }
 
 /** More steps than any payment needs in one go: approve, find, approve again, find, refund, find. */
 const STEPS_MAX = 8;
 const PAUSE_MAX_SECONDS = 300;
 
-interface Taken {
+/** A step that this process has recorded to be at. */
+export interface Taken {
   step: Step;
   payment: Payment;
   refund: Refund | null;
@@ -86,16 +85,25 @@ export class PaymentSaga {
   async advance(paymentId: string, occasion: Occasion = {}): Promise<Payment> {
     const other = this.underWay.get(paymentId);
     if (other !== undefined) {
-      const bringsNothing = !occasion.isAsked && !occasion.authorization && !occasion.declined && !occasion.hasOpened;
+      const bringsNothing = !occasion.isAsked && !occasion.authorization && !occasion.declined;
       if (bringsNothing) return other;
       // Whoever is at it knows nothing of this: it comes next, also when the other failed, whose caller is told.
       await other.catch(() => undefined);
     }
-    const run = this.run(paymentId, occasion).finally(() => {
-      if (this.underWay.get(paymentId) === run) this.underWay.delete(paymentId);
-    });
-    this.underWay.set(paymentId, run);
-    return run;
+    return this.follow(paymentId, this.run(paymentId, occasion));
+  }
+
+  /**
+   * Records, in the transaction that opens a refund, that this process sends it: so nobody else comes between, and who asked for it hears how it ended. To be
+   * sent with `send`, after the commit.
+   */
+  takeRefund(payment: Payment, refund: Refund, now: Date): Taken {
+    return this.take({ step: 'REFUND', payment, refund }, now);
+  }
+
+  /** Sends what was taken with `takeRefund`. It does not wait for whoever is at the payment here: what that one hears is of before the refund. */
+  async send(taken: Taken): Promise<Payment> {
+    return this.follow(taken.payment.id, this.run(taken.payment.id, {}, taken));
   }
 
   /** The browser came back. What it says is checked against the order, and nothing is believed that the provider can be asked about. Null for an unknown one. */
@@ -161,34 +169,55 @@ export class PaymentSaga {
     };
   }
 
-  private async run(paymentId: string, occasion: Occasion): Promise<Payment> {
+  /** Lets others find what this process is at, until it and all it was at before are over. */
+  private follow(paymentId: string, run: Promise<Payment>): Promise<Payment> {
+    const goOn = () => run;
+    const all = (this.underWay.get(paymentId) ?? run).then(goOn, goOn).finally(() => {
+      if (this.underWay.get(paymentId) === all) this.underWay.delete(paymentId);
+    });
+    this.underWay.set(paymentId, all);
+    // Whoever called has the run itself.
+    all.catch(() => undefined);
+    return run;
+  }
+
+  private async run(paymentId: string, occasion: Occasion, first: Taken | null = null): Promise<Payment> {
     let next = occasion;
-    const agreed = occasion.authorization && (await this.takeApproval(paymentId, occasion.authorization));
-    if (agreed) {
-      const made = await this.make({ step: 'APPROVE', payment: agreed, refund: null });
-      if (!made.goesOn) return made.payment;
-      next = {};
-    }
+    let taken = first ?? (occasion.authorization ? await this.takeApproval(paymentId, occasion.authorization) : null);
     for (let steps = 0; steps < STEPS_MAX; steps++) {
-      const { taken, payment } = await this.takeStep(paymentId, next);
-      if (!taken) return payment;
+      if (!taken) {
+        const decided = await this.takeStep(paymentId, next);
+        if (!decided.taken) return decided.payment;
+        taken = decided.taken;
+      }
       next = {};
-      const made = await this.make(taken);
+      const made: Made = await this.make(taken);
       if (!made.goesOn) return made.payment;
+      taken = made.taken ?? null;
     }
     return this.read(paymentId);
+  }
+
+  /** Records under the payment's lock that this process is at a step, so that two never are. */
+  private take(taken: Taken, now: Date): Taken {
+    const { step, payment, refund } = taken;
+    if (step === 'APPROVE') payment.approvingAt = now;
+    if (step === 'REFUND' && refund) refund.sentAt = now;
+    payment.busyUntil = after(now, this.options.callSeconds);
+    payment.nextLookAt = payment.busyUntil;
+    return taken;
   }
 
   /**
    * The step of almost every payment, in one statement: the customer agreed in time and nobody is at it. Null when it is not so plain; then `takeStep` decides.
    */
-  private async takeApproval(paymentId: string, authorization: Authorization): Promise<Payment | null> {
+  private async takeApproval(paymentId: string, authorization: Authorization): Promise<Taken | null> {
     const values = [paymentId, JSON.stringify(authorization), this.options.callSeconds];
-    const [taken] = await paymentsOf(this.parts.database, 'take_approval', TAKE_APPROVAL, values);
-    return taken ?? null;
+    const [payment] = await paymentsOf(this.parts.database, 'take_approval', TAKE_APPROVAL, values);
+    return payment ? { step: 'APPROVE', payment, refund: null } : null;
   }
 
-  /** Decides the next step under the payment's lock and records that we are at it, so that two never are. */
+  /** Decides the next step under the payment's lock and takes it. */
   private async takeStep(paymentId: string, occasion: Occasion): Promise<{ taken: Taken | null; payment: Payment }> {
     const taken = await this.parts.database.transact<{ taken: Taken | null; told: Told | null; payment: Payment }>(
       async (em) => {
@@ -234,11 +263,7 @@ export class PaymentSaga {
             told: await this.parts.conclusions.abandoned(em, payment, payment.isCurrent ? 'TIMED_OUT' : 'NOT_PREPARED'),
           };
 
-        if (step === 'APPROVE') payment.approvingAt = now;
-        if (step === 'REFUND' && refund) refund.sentAt = now;
-        payment.busyUntil = after(now, this.options.callSeconds);
-        payment.nextLookAt = payment.busyUntil;
-        return { payment, taken: { step, payment, refund }, told: null };
+        return { payment, taken: this.take({ step, payment, refund }, now), told: null };
       },
       { name: 'take-payment-step' },
     );
@@ -246,8 +271,9 @@ export class PaymentSaga {
     return taken;
   }
 
-  /** Calls the provider and concludes. Answers the payment as it is then, and whether to go on at once. */
-  private async make({ step, payment, refund }: Taken): Promise<{ payment: Payment; goesOn: boolean }> {
+  /** Calls the provider and concludes. */
+  private async make(taken: Taken): Promise<Made> {
+    const { step, payment, refund } = taken;
     const provider = this.providerOf(payment);
     const order = this.orderOf(payment);
     switch (step) {
@@ -257,19 +283,19 @@ export class PaymentSaga {
         this.parts.reached('approval-answered');
         if (approved.outcome === 'DONE' && (await this.bookPlainly(payment, approved.captured, payment.ringsAnswered)))
           return { payment, goesOn: false };
-        return this.conclude(payment, (em, locked) => this.afterApproval(em, locked, payment, approved));
+        return this.conclude(taken, (em, locked) => this.afterApproval(em, locked, payment, approved));
       }
       case 'FIND': {
         const found = (await provider.find?.(order)) ?? UNASKABLE;
         this.parts.reached('find-answered');
         if (found.outcome === 'CAPTURED' && found.refundedMinor === 0 && (await this.bookPlainly(payment, found.captured, payment.rings)))
           return { payment, goesOn: false };
-        return this.conclude(payment, (em, locked) => this.afterFinding(em, locked, found, payment.rings));
+        return this.conclude(taken, (em, locked) => this.afterFinding(em, locked, taken, found));
       }
       case 'VOID': {
         const voided = (await provider.void?.(order, payment.customerAuthorization ?? {})) ?? UNASKABLE;
         this.parts.reached('void-answered');
-        return this.conclude(payment, (em, locked) => this.afterVoiding(em, locked, voided, payment.rings));
+        return this.conclude(taken, (em, locked) => this.afterVoiding(em, locked, voided, payment.rings));
       }
       case 'REFUND': {
         if (!refund) throw new Error(`Payment ${payment.id} has no open refund to send.`);
@@ -278,7 +304,7 @@ export class PaymentSaga {
         const { id: refundId, amountMinor, reason } = refund;
         const refunded = await provider.refund(order, { refundId, amountMinor, capturedMinor, refundedMinor, reason });
         this.parts.reached('refund-answered');
-        return this.conclude(payment, (em, locked) => this.afterRefund(em, locked, refundId, refunded));
+        return this.conclude(taken, (em, locked) => this.afterRefund(em, locked, refundId, refunded));
       }
       case 'ABANDON':
         throw new Error('Abandoning asks nobody.');
@@ -301,33 +327,31 @@ export class PaymentSaga {
     return true;
   }
 
-  private async conclude(
-    payment: Payment,
-    decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
-  ): Promise<{ payment: Payment; goesOn: boolean }> {
+  private async conclude(taken: Taken, decide: Decide): Promise<Made> {
+    const { payment } = taken;
     try {
-      return await this.concludeWith(payment, payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment), decide);
+      return await this.concludeWith(payment.isCurrent ? null : await this.parts.conclusions.rescuePlan(payment), taken, decide);
     } catch (error) {
       if (!(error instanceof RescuePlanMissingError)) throw error;
-      return this.concludeWith(payment, await this.parts.conclusions.rescuePlan(payment), decide);
+      return this.concludeWith(await this.parts.conclusions.rescuePlan(payment), taken, decide);
     }
   }
 
   /** `rescue` is read before the transaction: inside, it would take a second connection from the pool. */
-  private async concludeWith(
-    payment: Payment,
-    rescue: RescuePlan | null,
-    decide: (em: EntityManager, locked: Concluding) => Promise<{ told: Told | null; goesOn: boolean }>,
-  ): Promise<{ payment: Payment; goesOn: boolean }> {
-    const concluded = await this.parts.database.transact(
+  private async concludeWith(rescue: RescuePlan | null, { step, payment: asked }: Taken, decide: Decide): Promise<Made> {
+    const concluded = await this.parts.database.transact<Made & Decided>(
       async (em) => {
-        const locked = await lockPayment(em, payment.id);
+        const { payment, now } = await lockPayment(em, asked.id);
         // Ours still, unless the call took longer than any may: then another is at it, and what we heard is still true.
-        if (locked.payment.busyUntil?.getTime() === payment.busyUntil?.getTime()) locked.payment.busyUntil = null;
-        const decided = { payment: locked.payment, ...(await decide(em, { ...locked, rescue })) };
-        if (locked.payment.rings === payment.rings) return decided;
+        if (payment.busyUntil?.getTime() === asked.busyUntil?.getTime()) payment.busyUntil = null;
+        const decided = { payment, ...(await decide(em, { payment, now, rescue })) };
+        const { opened } = decided.told ?? {};
+        if (opened) return { ...decided, goesOn: true, taken: this.takeRefund(payment, opened, now) };
+        // Only what the provider says of a payment answers those who rang; and a refund comes to its end before they are asked about.
+        const known = step === 'FIND' || step === 'VOID' ? asked.rings : asked.ringsAnswered;
+        if (payment.rings === known || (step === 'REFUND' && payment.state === 'REFUNDING')) return decided;
         // Whoever rang meanwhile was sent away, and may know of more than this answer: it is asked about now, whatever was concluded.
-        locked.payment.nextLookAt = locked.now;
+        payment.nextLookAt = now;
         return { ...decided, goesOn: true };
       },
       { name: 'conclude-payment' },
@@ -363,8 +387,11 @@ export class PaymentSaga {
     }
   }
 
-  private async afterFinding(em: EntityManager, { payment, now, rescue }: Concluding, found: Found, rings: number) {
-    if (found.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, rings);
+  private async afterFinding(em: EntityManager, { payment, now, rescue }: Concluding, asked: Taken, found: Found) {
+    const refund = payment.state === 'REFUNDING' ? await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' }) : null;
+    // Opened or sent since we asked: this answer says nothing of it, and whoever sends it concludes it.
+    if (refund && (refund.id !== asked.refund?.id || refund.sentAt?.getTime() !== asked.refund.sentAt?.getTime())) return nothing(false);
+    if (found.outcome !== 'UNKNOWN') payment.ringsAnswered = Math.max(payment.ringsAnswered, asked.payment.rings);
     if (found.outcome === 'UNKNOWN') {
       // The customer came back while we asked: there is something better to do than to ask again.
       if (payment.state === 'PENDING' && payment.customerAuthorization && !payment.approvingAt) {
@@ -383,12 +410,7 @@ export class PaymentSaga {
       case 'PENDING':
         return this.afterFindingPending(em, { payment, now, rescue }, found);
       case 'REFUNDING': {
-        const refund = await em.findOneOrFail(Refund, { paymentId: payment.id, state: 'OPEN' });
-        // It was opened while we asked about something else: it is sent now.
-        if (!refund.sentAt) {
-          payment.nextLookAt = now;
-          return nothing(true);
-        }
+        if (!refund) throw new Error(`Payment ${payment.id} has no open refund that was asked about.`);
         if (found.outcome === 'CAPTURED' && found.refundedMinor >= payment.refundedMinor + refund.amountMinor) {
           const told = await this.parts.conclusions.refunded(em, payment, refund);
           // More than ours: somebody gave the rest back in the provider's console.
@@ -522,6 +544,20 @@ interface Concluding extends Locked {
   rescue: RescuePlan | null;
 }
 
+/** What is concluded from an answer, and whether there is more to do at once. */
+interface Decided {
+  told: Told | null;
+  goesOn: boolean;
+}
+type Decide = (em: EntityManager, locked: Concluding) => Promise<Decided>;
+
+/** The payment after a step, whether to go on at once, and with what if that is taken already. */
+interface Made {
+  payment: Payment;
+  goesOn: boolean;
+  taken?: Taken;
+}
+
 export interface Locked {
   payment: Payment;
   /** By the database's clock. */
@@ -549,5 +585,5 @@ const TAKE_APPROVAL = `
 
 const UNASKABLE = { outcome: 'UNKNOWN', reason: 'UNLISTED' } as const;
 
-const ended = (told: Told | null, isRefund = false) => ({ told: told && { ...told, isRefund }, goesOn: told?.goesOn ?? false });
-const nothing = (goesOn: boolean) => ({ told: null, goesOn });
+const ended = (told: Told | null, isRefund = false): Decided => ({ told: told && { ...told, isRefund }, goesOn: false });
+const nothing = (goesOn: boolean): Decided => ({ told: null, goesOn });

@@ -9,8 +9,7 @@ import {
   RefundExceedsPaymentError,
 } from './bookings.errors.ts';
 import type { Conclusions } from './conclusions.ts';
-import { lockPayment, type PaymentSaga } from './payment-saga.ts';
-import type { ReachWaypoint } from './waypoints.ts';
+import { lockPayment, type PaymentSaga, type Taken } from './payment-saga.ts';
 
 export interface RefundRequest {
   paymentId: string;
@@ -27,7 +26,6 @@ export interface RefundParts {
   database: Database;
   saga: PaymentSaga;
   conclusions: Conclusions;
-  reached: ReachWaypoint;
 }
 
 /** Money back by the organizer or an administrator, whatever the cancellation policy says. */
@@ -37,14 +35,16 @@ export class RefundPayment {
   async refund(request: RefundRequest): Promise<Refund | Refusal> {
     const { paymentId, amountMinor, cancelsBooking, reason, askedBy, idempotencyKey } = request;
     const hash = requestHash('refundPayment', { paymentId, amountMinor, cancelsBooking, reason });
-    const refundId = await this.parts.database.transact<string | Refusal>(
+    const opened = await this.parts.database.transact<{ refund: Refund; taken: Taken | null } | Refusal>(
       async (em) => {
-        const exists = await em.count(Payment, { id: paymentId });
-        const payment = exists ? (await lockPayment(em, paymentId)).payment : null;
+        const locked = (await em.count(Payment, { id: paymentId })) ? await lockPayment(em, paymentId) : null;
+        const payment = locked?.payment;
         if (!payment || !(askedBy.isAdministrator || payment.organizerId === askedBy.memberId)) return new PaymentNotFoundError();
         const repeated = await em.findOne(Refund, { askedBy: askedBy.memberId, idempotencyKey });
-        if (repeated)
-          return repeated.requestHash && Buffer.from(repeated.requestHash).equals(hash) ? repeated.id : new IdempotencyKeyReusedError();
+        if (repeated) {
+          const isSame = repeated.requestHash && Buffer.from(repeated.requestHash).equals(hash);
+          return isSame ? { refund: repeated, taken: null } : new IdempotencyKeyReusedError();
+        }
         const leftMinor = payment.capturedMinor - payment.refundedMinor;
         if (payment.state !== 'APPROVED' || leftMinor === 0) return new PaymentNotRefundableError(payment.state);
         const wanted = amountMinor ?? leftMinor;
@@ -58,15 +58,13 @@ export class RefundPayment {
           idempotencyKey,
           requestHash: hash,
         });
-        await em.flush();
-        return refund.id;
+        return { refund, taken: this.parts.saga.takeRefund(payment, refund, locked.now) };
       },
       { name: 'open-refund' },
     );
-    if (refundId instanceof Refusal) return refundId;
-    this.parts.reached('refund-opened');
-    await this.parts.saga.advance(paymentId, { hasOpened: true });
-    return this.parts.database.fork().findOneOrFail(Refund, { id: refundId });
+    if (opened instanceof Refusal) return opened;
+    await (opened.taken ? this.parts.saga.send(opened.taken) : this.parts.saga.advance(paymentId));
+    return this.parts.database.fork().findOneOrFail(Refund, { id: opened.refund.id });
   }
 
   /**

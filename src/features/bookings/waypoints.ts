@@ -11,7 +11,6 @@ export const WAYPOINTS = [
   'find-answered',
   'void-answered',
   'payment-concluded',
-  'refund-opened',
   'refund-recorded',
   'refund-answered',
   'refund-concluded',
