@@ -26,7 +26,7 @@ export interface TestDatabaseOptions {
   observer?: TransactObserver;
 }
 
-/** A migrated database of the test file's own: a copy of the run's template, made in some 50 ms. */
+/** A migrated database of the test file's own: a copy of the run's template. */
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { url, drop } = await testDatabaseUrl();
   const observed: TestDatabase['observed'] = [];

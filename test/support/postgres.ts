@@ -1,5 +1,5 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { freemem, tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { migrations } from '../../migrations/index.ts';
@@ -11,6 +11,17 @@ import { query, urlOf } from './sql.ts';
 export const SERVER_URL = 'LASTSEAT_TEST_SERVER_URL';
 export const TEMPLATE = 'LASTSEAT_TEST_TEMPLATE';
 
+/** Where Linux keeps files in memory. */
+const MEMORY = '/dev/shm';
+const MEMORY_NEEDED_BYTES = 4 * 2 ** 30;
+
+/** In memory where there is plenty: a test file's copy of the template, 480 files, takes 40 ms there and half a second on many a disk. */
+async function scratchDirectory(): Promise<string> {
+  const memory = await statfs(MEMORY).catch(() => undefined);
+  const isPlenty = memory && memory.bavail * memory.bsize >= MEMORY_NEEDED_BYTES && freemem() >= 2 * MEMORY_NEEDED_BYTES;
+  return mkdtemp(path.join(isPlenty ? MEMORY : tmpdir(), 'lastseat-test-'));
+}
+
 /**
  * Starts one PostgreSQL for a whole run (or uses DATABASE_URL_FOR_TESTS) and migrates a template database in it once.
  * Commits are not written to disk: nothing here survives the run, and the tests run twice as fast.
@@ -18,7 +29,7 @@ export const TEMPLATE = 'LASTSEAT_TEST_TEMPLATE';
 export async function startTestPostgres(): Promise<{ stop(): Promise<void> }> {
   const logger = pino({ level: 'silent' });
   const given = process.env.DATABASE_URL_FOR_TESTS;
-  const directory = given ? undefined : await mkdtemp(path.join(tmpdir(), 'lastseat-test-'));
+  const directory = given ? undefined : await scratchDirectory();
   // mkdtemp makes it ours alone; as root the server runs as another user, who must be able to pass through (but not to look around).
   if (directory) await chmod(directory, 0o711);
   const server = directory
