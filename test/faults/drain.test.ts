@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type TestStage, testEnvironment, uuidIn } from '../support/app.ts';
 import { testDatabaseUrl } from '../support/database.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { ServerProcess, startNode } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
 import { waitPatiently } from '../support/waiting-patiently.ts';
@@ -19,12 +20,7 @@ async function holdRow(stage: TestStage, lessonId: string) {
   await keeper.query('begin');
   await keeper.query('select 1 from pool where id = $1 for update', [uuidIn(lessonId)]);
   return {
-    isWaitedFor: () =>
-      eventually(async () =>
-        expect(
-          await stage.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"),
-        ).toHaveLength(1),
-      ),
+    isWaitedFor: () => waitingForLocks(stage),
     letGo: async () => {
       await keeper.query('rollback');
       await keeper.end();

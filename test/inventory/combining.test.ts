@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { CLAIM_HOLDS, claimParameters, readDecision } from '../../src/inventory/decide-claims.ts';
-import { claimOf, holdOf, itemOf, outcomesOf, TestInventory, waitingForLocks, whileLocked } from '../support/inventory.ts';
+import { claimOf, holdOf, itemOf, outcomesOf, TestInventory, whileLocked } from '../support/inventory.ts';
 import { Kernel } from '../support/kernel.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
 import { eventually } from '../support/wait.ts';
 

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import type { ClaimAnswer } from '../../src/inventory/claim.ts';
 import { POLICIES, type Policy } from '../../src/inventory/pool.entity.ts';
-import { claimOf, expectViolationSeen, holdOf, itemOf, type PoolOptions, TestInventory, waitingForLocks } from '../support/inventory.ts';
+import { claimOf, expectViolationSeen, holdOf, itemOf, type PoolOptions, TestInventory } from '../support/inventory.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 
 failOnLeaks();
 

@@ -11,19 +11,16 @@ import {
   itemOf,
   outcomesOf,
   TestInventory,
-  waitingForLocks,
 } from '../support/inventory.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { failOnLeaks } from '../support/leaks.ts';
-import { eventually } from '../support/wait.ts';
+import { endedOrWaiting, waitingForLocks } from '../support/lock-waits.ts';
 
 failOnLeaks();
 
 const claimFor = (pool: string, unitId: string | undefined, claimantId: string = randomUUID()): ClaimRequest =>
   claimOf({ claimantId, items: [itemOf(pool, { unitId: unitId ?? null })] });
 const taken = { outcome: 'UNIT_TAKEN', itemIndex: 0, limit: null, takenItems: [0] };
-
-const WAITING = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 /** A watched pool whose units have been given back, all of them. */
 const given = async (inventory: TestInventory, count: number, options: Parameters<TestInventory['numbered']>[1] = {}) => {
@@ -315,19 +312,14 @@ describe('an offer', () => {
     let sweep: Promise<string> | undefined;
 
     const offered = await offer(inventory.kernelOf(0), pool, unit, randomUUID(), async () => {
-      let isOver = false;
-      const ended = (how: string) => {
-        isOver = true;
-        return how;
-      };
       sweep = inventory
         .kernelOf(1)
         .inventory.sweep()
         .then(
-          () => ended('swept'),
-          (error: Error) => ended(error.message),
+          () => 'swept',
+          (error: Error) => error.message,
         );
-      await eventually(async () => isOver || (await inventory.query(WAITING)).length > 0);
+      await endedOrWaiting(inventory, sweep);
     });
 
     expect(await sweep).toBe('swept');

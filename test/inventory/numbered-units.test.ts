@@ -11,10 +11,10 @@ import {
   itemOf,
   outcomesOf,
   TestInventory,
-  waitingForLocks,
   whileLocked,
 } from '../support/inventory.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { PoolFollower } from './pool-follower.ts';
 
 failOnLeaks();

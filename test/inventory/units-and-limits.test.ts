@@ -9,9 +9,9 @@ import {
   itemOf,
   outcomesOf,
   TestInventory,
-  waitingForLocks,
   whileLocked,
 } from '../support/inventory.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { eventually } from '../support/wait.ts';
 
 describe('a numbered unit', () => {

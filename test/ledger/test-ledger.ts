@@ -5,8 +5,8 @@ import { ledgerChecks } from '../../src/ledger/ledger.checks.ts';
 import { type AccountName, balancesOf, POINTS, type Posted, postTransfers, type Transfer } from '../../src/ledger/ledger.ts';
 import type { TransactOptions } from '../../src/platform/database/database.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { letRivalsMeet, rewriteFunction } from '../support/meeting.ts';
-import { eventually } from '../support/wait.ts';
 
 /** A ledger in a database of the test's own, and a bystander who sees what is committed. */
 export class TestLedger implements AsyncDisposable {
@@ -90,12 +90,7 @@ export class TestLedger implements AsyncDisposable {
 
   /** Resolves when so many sessions under test wait for a lock. */
   async waiting(sessions = 1): Promise<void> {
-    await eventually(async () => {
-      const rows = await this.query(
-        "select pid from pg_stat_activity where datname = current_database() and application_name = 'lastseat test' and wait_event_type = 'Lock'",
-      );
-      expect(rows).toHaveLength(sessions);
-    });
+    await waitingForLocks(this, sessions);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,16 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ClaimAnswer, ClaimRequest } from '../../src/inventory/claim.ts';
 import { POLICIES, type Policy } from '../../src/inventory/pool.entity.ts';
-import {
-  claimOf,
-  expectViolationSeen,
-  holdOf,
-  itemOf,
-  outcomesOf,
-  TestInventory,
-  waitingForLocks,
-  whileLocked,
-} from '../support/inventory.ts';
+import { claimOf, expectViolationSeen, holdOf, itemOf, outcomesOf, TestInventory, whileLocked } from '../support/inventory.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { waitPatiently } from '../support/waiting-patiently.ts';
 
 const TRIALS = 200;

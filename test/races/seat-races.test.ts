@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
 import type { ClaimAnswer, ClaimRequest } from '../../src/inventory/claim.ts';
 import { unitIdOf } from '../../src/inventory/units.ts';
-import { claimOf, expectViolationSeen, holdOf, outcomesOf, TestInventory, waitingForLocks, whileLocked } from '../support/inventory.ts';
+import { claimOf, expectViolationSeen, holdOf, outcomesOf, TestInventory, whileLocked } from '../support/inventory.ts';
 import { failOnLeaks } from '../support/leaks.ts';
+import { waitingForLocks } from '../support/lock-waits.ts';
 import { aShow } from '../support/shows.ts';
 import { waitPatiently } from '../support/waiting-patiently.ts';
 

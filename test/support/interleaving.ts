@@ -3,8 +3,8 @@ import type { BookCaptured } from '../../src/features/bookings/book-captured.ts'
 import type { Books } from '../../src/features/bookings/books.ts';
 import type { Conclusions } from '../../src/features/bookings/conclusions.ts';
 import type { TestApp } from './app.ts';
+import { endedOrWaiting } from './lock-waits.ts';
 import type { RacingNodes } from './races.ts';
-import { eventually } from './wait.ts';
 
 /** The ends of payments of a node, to run a rival inside one of them. */
 export const conclusionsOf = (node: TestApp): Conclusions =>
@@ -67,17 +67,6 @@ export function afterReading<End>(stage: TestApp, node: TestApp, rival: () => Pr
 }
 
 type Find = (entity: unknown, where: unknown, options?: { lockMode?: unknown }) => Promise<never>;
-
-export async function endedOrWaiting(stage: TestApp, run: Promise<unknown>): Promise<void> {
-  let isOver = false;
-  const over = () => {
-    isOver = true;
-  };
-  run.then(over, over);
-  await eventually(async () => isOver || (await stage.query(WAITING)).length > 0);
-}
-
-const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
 /** Takes away the row locks that the saga asks for through the ORM: what it reads may be old when it writes. */
 export function readWithoutLocks({ nodes }: RacingNodes): void {

@@ -6,9 +6,8 @@ import { inventoryChecks } from '../../src/inventory/inventory.checks.ts';
 import type { Policy } from '../../src/inventory/pool.entity.ts';
 import { insertUnits, type UnitState, unitIdOf } from '../../src/inventory/units.ts';
 import { testDatabaseUrl } from './database.ts';
-import { KERNEL, Kernel, type KernelOptions } from './kernel.ts';
+import { Kernel, type KernelOptions } from './kernel.ts';
 import { letRivalsMeet, rewriteFunction } from './meeting.ts';
-import { eventually } from './wait.ts';
 import { waitPatiently } from './waiting-patiently.ts';
 
 export { claimOf, itemOf } from './kernel.ts';
@@ -219,16 +218,6 @@ export async function whileLocked<T>(
     await rival.end();
   }
 }
-
-/** Resolves when so many sessions of the nodes wait for a lock; to their process ids. */
-export const waitingForLocks = (inventory: TestInventory, sessions = 1): Promise<number[]> =>
-  eventually(async () => {
-    const rows = await inventory.query<{ pid: number }>(
-      "select pid from pg_stat_activity where datname = current_database() and application_name = $1 and wait_event_type = 'Lock'",
-      [KERNEL],
-    );
-    return rows.length >= sessions ? rows.map(({ pid }) => pid) : null;
-  });
 
 /** How often a session of the nodes was stopped because it waited in a circle. */
 export async function deadlocks(inventory: TestInventory): Promise<number> {

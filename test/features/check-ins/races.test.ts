@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { type TestApp, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { letRivalsMeet, restoring } from '../../support/meeting.ts';
-import { eventually } from '../../support/wait.ts';
 import { waitPatiently } from '../../support/waiting-patiently.ts';
 import { aDoor, type Door, type IssuedTicket, issue } from './doors.ts';
 
@@ -82,15 +82,13 @@ async function whileUncommitted<Rival>({ app }: Stage, sql: string, values: unkn
     await client.query('begin');
     const { rows } = await client.query(sql, values);
     const answer = rival();
-    await eventually(async () => (await app.query(WAITING)).length > 0);
+    await waitingForLocks(app);
     await client.query('commit');
     return { first: rows[0], second: await answer };
   } finally {
     await client.end();
   }
 }
-
-const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
 /** Two of the staff take the same entry back at the same moment. */
 async function twoUndos(stage: Stage, ticket: IssuedTicket): Promise<void> {

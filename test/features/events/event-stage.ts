@@ -4,7 +4,7 @@ import type { TRANSITIONS } from '../../../src/inventory/hold-states.ts';
 import { unitIdOf } from '../../../src/inventory/units.ts';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, uuidIn } from '../../support/app.ts';
-import { endedOrWaiting } from '../../support/interleaving.ts';
+import { endedOrWaiting } from '../../support/lock-waits.ts';
 
 /** An id nobody has. */
 export const NOBODY = '00000000-0000-7000-8000-000000000000';

@@ -4,8 +4,8 @@ import pg from 'pg';
 import { nextMonth, type TestApp, tally, testApp, uuidIn } from '../../support/app.ts';
 import type { TestClient } from '../../support/client.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { payFor } from '../../support/payments.ts';
-import { eventually } from '../../support/wait.ts';
 
 failOnLeaks();
 
@@ -156,11 +156,7 @@ describe('a sale that closes while members enrol', () => {
       await rival.query('begin');
       await rival.query('select 1 from pool where id = $1 for update', [uuidIn(lessonId)]);
       const answer = enroll(client, lessonId);
-      await eventually(async () =>
-        expect(
-          await app.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"),
-        ).toHaveLength(1),
-      );
+      await waitingForLocks(app);
       await rival.query(`update pool set ${closing} where id = $1`, [uuidIn(lessonId)]);
       await rival.query('commit');
       await rival.end();

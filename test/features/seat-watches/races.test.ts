@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, type TestMember, tally, testApp } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { aShow, type Show } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
 import { claimSeats, follow, granted, isWatched, release, seatOf, watchesOf } from './followers.ts';
@@ -57,12 +58,6 @@ class Nodes {
 
 const broken = async ({ one }: Nodes) => (await one.brokenInvariants()).map(({ check }) => check);
 const states = (members: readonly TestMember[]) => Promise.all(members.map(async (member) => (await watchesOf(member))[0]?.state));
-const waitsForLock = (app: TestApp) =>
-  eventually(async () => {
-    const waiting = await app.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
-    return waiting.length > 0;
-  });
-
 describe('two processes', () => {
   let nodes: Nodes;
   beforeAll(async () => {
@@ -237,7 +232,7 @@ describe('two processes', () => {
       const [watch] = await watchesOf(first);
 
       const leaving = first.client.run('TestUnwatchSeats', { input: { watchIds: [watch!.id] } });
-      await waitsForLock(nodes.one);
+      await waitingForLocks(nodes.one);
       stalled.go();
       await round;
 
@@ -256,7 +251,7 @@ describe('two processes', () => {
       const following = follow(nodes.atOther(follower!), show, { seats: [0] });
       await stalled.reached;
       const given = giveBack(0);
-      await waitsForLock(nodes.one);
+      await waitingForLocks(nodes.one);
       stalled.go();
       await Promise.all([following, given]);
       await nodes.one.app.seatOffers.round();
@@ -289,7 +284,7 @@ describe('two processes', () => {
       const { show, members, stalled, following } = await aboutToFollowKept();
 
       const round = nodes.one.app.seatOffers.round();
-      await waitsForLock(nodes.one);
+      await waitingForLocks(nodes.one);
       stalled.go();
       await Promise.all([following, round]);
 
@@ -324,7 +319,7 @@ describe('two processes', () => {
       const { show, stalled, following } = await aboutToFollowAgain();
 
       const round = nodes.one.app.seatOffers.round();
-      await waitsForLock(nodes.one);
+      await waitingForLocks(nodes.one);
       stalled.go();
       await Promise.all([following, round]);
 
@@ -356,7 +351,7 @@ describe('two processes', () => {
     }
 
     test('two requests of one member take turns at the limit of 10', async () => {
-      expect(tally(await sixAndSix((one) => waitsForLock(one)))).toEqual({ WatchSeatsSuccess: 1, SeatWatchLimitReachedError: 1 });
+      expect(tally(await sixAndSix((one) => waitingForLocks(one)))).toEqual({ WatchSeatsSuccess: 1, SeatWatchLimitReachedError: 1 });
       expect(await nodes.one.query("select count(*)::int as count from seat_watch where state = 'WAITING'")).toEqual([{ count: 6 }]);
     });
 

@@ -4,12 +4,13 @@ import pg from 'pg';
 import { issueTicketsTask } from '../../../src/features/tickets/index.ts';
 import { type TestApp, testApp, testEnvironment, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { lockWaits, waitingForLocks } from '../../support/lock-waits.ts';
 import { atCheckout, begin, ended, heldLesson, payFor } from '../../support/payments.ts';
 import { ServerProcess } from '../../support/process.ts';
 import { aShow } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
 import { booked, hold, issued, storedTickets, ticketing } from './booked-tickets.ts';
-import { keeper, waiting } from './rivals.ts';
+import { keeper } from './rivals.ts';
 
 failOnLeaks();
 
@@ -173,7 +174,7 @@ describe('without a worker', () => {
     const table = await keeper(app.databaseUrl, 'lock table ticket in share mode');
 
     const atOnce = Promise.all([1, 2, 3, 4].map(patiently));
-    await eventually(async () => expect(await waiting(app)).toBe(4));
+    await waitingForLocks(app, 4);
     await table.letGo();
     await atOnce;
     const first = await storedTickets(app, holdId);
@@ -215,9 +216,9 @@ describe('without a worker', () => {
     // Stopped first: whoever waits then is in the middle for good. A server that had given the lock up before goes on, and tries again.
     await eventually(
       async () => {
-        if ((await waiting(app)) !== 1) return false;
+        if ((await lockWaits(app)).length !== 1) return false;
         victim.signal('SIGSTOP');
-        if ((await waiting(app)) === 1) return true;
+        if ((await lockWaits(app)).length === 1) return true;
         victim.signal('SIGCONT');
         return false;
       },

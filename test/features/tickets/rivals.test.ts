@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type TestApp, type TestMember, tally, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { aShow } from '../../support/shows.ts';
-import { eventually } from '../../support/wait.ts';
 import { accept, type Booked, booked, offer, ticketing } from './booked-tickets.ts';
-import { afterStatement, keeper, restore, waiting, withoutLocks } from './rivals.ts';
+import { afterStatement, keeper, restore, withoutLocks } from './rivals.ts';
 
 failOnLeaks();
 
@@ -190,7 +190,7 @@ describe('a ticket that several want', () => {
       const door = await keeper(stage.one.databaseUrl, 'select 1', []);
       const used = await door.query(SCAN, [uuidIn(stage.ticketId), stage.sold.member.uuid]);
       const accepting = taker.accept();
-      await eventually(async () => expect(await waiting(stage.one)).toBe(1));
+      await waitingForLocks(stage.one);
       await door.letGo();
       return { used, answer: await accepting };
     }
@@ -307,7 +307,7 @@ describe('a ticket that several want', () => {
       await door.query(SCAN, [uuidIn(stage.ticketId), stage.sold.member.uuid]);
 
       const cancelling = stage.cancel();
-      await eventually(async () => expect(await waiting(stage.one)).toBe(1));
+      await waitingForLocks(stage.one);
       await door.letGo();
 
       expect(await cancelling).toMatchObject({ __typename: 'TicketsUsedError', count: 1 });

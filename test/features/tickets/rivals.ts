@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import type { TestApp } from '../../support/app.ts';
-import { eventually } from '../../support/wait.ts';
+import { endedOrWaiting } from '../../support/lock-waits.ts';
 
 type Execute = (sql: string, values?: unknown[]) => Promise<unknown>;
 
@@ -52,21 +52,6 @@ export function withoutLocks(node: TestApp, ...words: ('for share' | 'for no key
 export function restore({ app: { database } }: TestApp): void {
   // The method of the class comes to light.
   Reflect.deleteProperty(database, 'fork');
-}
-
-async function endedOrWaiting(node: TestApp, run: Promise<unknown>): Promise<void> {
-  let isOver = false;
-  const over = () => {
-    isOver = true;
-  };
-  run.then(over, over);
-  await eventually(async () => isOver || (await waiting(node)) > 0);
-}
-
-/** Sessions that wait for a lock. */
-export async function waiting(node: TestApp): Promise<number> {
-  const rows = await node.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
-  return rows.length;
 }
 
 export interface Keeper {

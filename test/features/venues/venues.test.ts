@@ -4,8 +4,8 @@ import pg from 'pg';
 import { toNodeId } from '../../../src/platform/graphql/node-ids.ts';
 import { type TestApp, type TestMember, tally, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { aShow } from '../../support/shows.ts';
-import { eventually } from '../../support/wait.ts';
 
 failOnLeaks();
 
@@ -150,12 +150,7 @@ describe('a venue', () => {
         await rival.query('begin');
         await rival.query(first, [venueId]);
         const answer = call();
-        await eventually(async () => {
-          const [row] = await app.query<{ waiting: number }>(
-            "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-          );
-          return row?.waiting === 1;
-        });
+        await waitingForLocks(app);
         await rival.query(then, [venueId]);
         await rival.query('commit');
         return await answer;

@@ -10,6 +10,7 @@ import {
 import { Refusal } from '../../../src/platform/refusal.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
+import { waitingForLocks } from '../../support/lock-waits.ts';
 import { eventually } from '../../support/wait.ts';
 
 failOnLeaks();
@@ -100,13 +101,7 @@ describe('an idempotency key', () => {
     );
 
     const twin = ask(member, 'k', { a: 1 }, work);
-    await eventually(async () =>
-      expect(
-        await db.query(
-          `select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        ),
-      ).toEqual([{ waiting: 1 }]),
-    );
+    await waitingForLocks(db);
     finish();
 
     expect(await Promise.all([first, twin])).toEqual([{ ticket: 4 }, { ticket: 4 }]);
