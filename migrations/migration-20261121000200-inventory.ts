@@ -398,7 +398,7 @@ $$;
 `;
 
 /** What is free at this instant by the database's clock: holds that have run out count for nothing, swept or not. */
-const AVAILABILITY = `
+export const AVAILABILITY = `
 create view pool_availability as
   select p.id, p.kind, p.capacity, p.sold, p.version, p.policy, p.opens_at, p.closes_at, p.changed_at,
          (p.held - coalesce(dead.quantity, 0))::int as held,

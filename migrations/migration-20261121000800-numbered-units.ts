@@ -1,5 +1,9 @@
 import { Migration } from '@mikro-orm/migrations';
-import { GIVE_BACK as GIVE_BACK_BEFORE, MOVE_HOLD as MOVE_HOLD_BEFORE } from './migration-20261121000200-inventory.ts';
+import {
+  AVAILABILITY as AVAILABILITY_BEFORE,
+  GIVE_BACK as GIVE_BACK_BEFORE,
+  MOVE_HOLD as MOVE_HOLD_BEFORE,
+} from './migration-20261121000200-inventory.ts';
 import { claimHolds } from './migration-20261121000600-late-choice.ts';
 
 /**
@@ -19,14 +23,22 @@ export class Migration20261121000800NumberedUnits extends Migration {
     this.addSql(CONFIRM_HOLDS);
     this.addSql(MOVE_HOLD);
     this.addSql(BLOCK_UNITS);
+    this.addSql(LOCK_AS_CLAIM);
     this.addSql(KEEP_UNIT_FOR);
     this.addSql(LET_GO_UNITS);
+    this.addSql(TAKE_KEPT_PLACES);
+    this.addSql(LET_GO_PLACES);
+    this.addSql(AVAILABILITY);
   }
 
   override down(): void {
     this.addSql(
       'drop function let_go_units(uuid[]); drop function keep_unit_for(uuid, uuid); drop function block_units(uuid, int[], boolean);',
     );
+    this.addSql(
+      'drop function let_go_places(uuid); drop function take_kept_places(uuid, uuid, int); drop function lock_as_claim(uuid, uuid);',
+    );
+    this.addSql(`drop view pool_availability; ${AVAILABILITY_BEFORE}`);
     this.addSql(MOVE_HOLD_BEFORE.replace('create function', 'create or replace function'));
     this.addSql('drop function confirm_holds(uuid[])');
     this.addSql(GIVE_BACK_BEFORE.replace('create function', 'create or replace function'));
@@ -35,7 +47,7 @@ export class Migration20261121000800NumberedUnits extends Migration {
       drop index unit_changed, unit_kept;
       alter table unit drop constraint unit_state_agrees, drop column number, drop column price_minor, drop column state, drop column version,
         drop column kept_until, drop column kept_for;
-      alter table pool drop constraint pool_cool_down_whole, drop column is_watched, drop column abandoned_max, drop column cool_down_seconds;
+      alter table pool drop constraint pool_cool_down_whole, drop column is_watched, drop column kept, drop column kept_until, drop column abandoned_max, drop column cool_down_seconds;
     `);
   }
 }
@@ -43,6 +55,9 @@ export class Migration20261121000800NumberedUnits extends Migration {
 const COLUMNS = `
   alter table pool
     add column is_watched boolean not null default false,
+    -- Of the free places without numbers, so many are for followers only, until then.
+    add column kept int not null default 0 check (kept >= 0),
+    add column kept_until timestamptz,
     add column abandoned_max int check (abandoned_max > 0),
     add column cool_down_seconds int check (cool_down_seconds between 1 and 86400),
     add constraint pool_cool_down_whole check ((abandoned_max is null) = (cool_down_seconds is null));
@@ -238,7 +253,7 @@ begin
 
   for v_n in 1 .. cardinality(v_pool_ids) loop
     v_pool := v_pools[v_n];
-    v_free[v_n] := coalesce(v_pool.capacity - v_pool.held - v_pool.sold, 0);
+    v_free[v_n] := greatest(coalesce(v_pool.capacity - v_pool.held - v_pool.sold - case when v_pool.kept_until > v_now then v_pool.kept else 0 end, 0), 0);
     v_taken[v_n] := 0;
     v_pool_expires[v_n] := v_now + make_interval(secs => v_pool.hold_seconds);
     v_has_cool_down := v_has_cool_down or v_pool.abandoned_max is not null;
@@ -367,8 +382,9 @@ end $$;
 `;
 
 /**
- * Ends holds that are in one state, and gives back what they took: units, then counters. The units of a watched pool are kept for whoever follows them;
- * nobody can take them for 10 seconds, in which they are offered, and then anybody can, whether or not a process was there to offer them.
+ * Ends holds that are in one state, and gives back what they took: units, then counters. What a watched pool gets back is kept for whoever follows it, units by their
+ * state and places without numbers by their count: nobody can take it for 10 seconds, in which it is offered, and then anybody can, whether or not a process
+ * was there to offer it.
  */
 const GIVE_BACK = `
 create or replace function give_back(p_holds uuid[], p_from text, p_to text) returns setof pool
@@ -382,8 +398,11 @@ begin
       update pool p
       set held = p.held - case when p_from = 'CONFIRMED' then 0 else back.quantity end,
           sold = p.sold - case when p_from = 'CONFIRMED' then back.quantity else 0 end,
+          kept = case when p.is_watched and back.places > 0 then case when p.kept_until > clock_timestamp() then p.kept else 0 end + back.places else p.kept end,
+          kept_until = case when p.is_watched and back.places > 0 then clock_timestamp() + interval '10 s' else p.kept_until end,
           version = p.version + 1, changed_at = clock_timestamp()
-      from (select i.pool_id, sum(i.quantity)::int as quantity from hold_item i where i.hold_id = any (p_holds) group by i.pool_id) back
+      from (select i.pool_id, sum(i.quantity)::int as quantity, (sum(i.quantity) filter (where i.unit_id is null))::int as places
+            from hold_item i where i.hold_id = any (p_holds) group by i.pool_id) back
       where p.id = back.pool_id
       returning p.*
     ), units as (
@@ -498,23 +517,15 @@ begin
 end $$;
 `;
 
-/**
- * Keeps a kept unit for one claimant and nobody else, for 10 seconds from now. False when it is not kept any more.
- *
- * It locks what a claim of this claimant for this unit will lock, in a claim's order: quota, holds that have run out, pools. The unit's row alone would not
- * do: a claim that has the pool and has seen the unit's time pass would overwrite it, or wait for it while the claim that follows waits for the pool.
- */
-const KEEP_UNIT_FOR = `
-create function keep_unit_for(p_unit uuid, p_claimant uuid) returns boolean
-language plpgsql
-set lock_timeout = '2s'
-as $$
+/** Locks what a claim of this claimant in this pool will lock, in a claim's order: quota, holds that have run out, pools. */
+const LOCK_AS_CLAIM = `
+create function lock_as_claim(p_pool uuid, p_claimant uuid) returns void
+language plpgsql as $$
 declare
   v_pool pool;
   v_expired uuid[];
 begin
-  select p.* into v_pool from unit u join pool p on p.id = u.pool_id where u.id = p_unit;
-  if not found then return false; end if;
+  select * into v_pool from pool where id = p_pool;
   if v_pool.quota_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(p_claimant::text || v_pool.quota_key, 0));
   end if;
@@ -524,8 +535,23 @@ begin
       select 1 from hold_item i join pool q on q.id = i.pool_id
       where i.hold_id = h.id and (i.pool_id = v_pool.id or h.claimant_id = p_claimant and q.quota_key = v_pool.quota_key))
     order by h.id for update);
-  perform 1 from pool where id = v_pool.id or id in (select i.pool_id from hold_item i where i.hold_id = any (v_expired)) order by id for no key update;
+  perform 1 from pool where id = p_pool or id in (select i.pool_id from hold_item i where i.hold_id = any (v_expired)) order by id for no key update;
+end $$;
+`;
 
+/**
+ * Keeps a kept unit for one claimant and nobody else, for 10 seconds from now. False when it is not kept any more.
+ *
+ * It locks as the claim that follows it will. The unit's row alone would not do: a claim that has the pool and has seen the unit's time pass would overwrite it, or
+ * wait for it while the claim that follows waits for the pool.
+ */
+const KEEP_UNIT_FOR = `
+create function keep_unit_for(p_unit uuid, p_claimant uuid) returns boolean
+language plpgsql
+set lock_timeout = '2s'
+as $$
+begin
+  perform lock_as_claim(pool_id, p_claimant) from unit where id = p_unit;
   update unit set kept_for = p_claimant, kept_until = clock_timestamp() + interval '10 s' where id = p_unit and state = 'KEPT';
   return found;
 end $$;
@@ -548,4 +574,47 @@ begin
     )
     select * from pools;
 end $$;
+`;
+
+/**
+ * Lets the claim of this claimant that follows in the same transaction take places that are kept; the pool stays locked, so nobody else can come between. The others
+ * stay kept, for 10 seconds from now. Answers how many of the quantity were kept.
+ */
+const TAKE_KEPT_PLACES = `
+create function take_kept_places(p_pool uuid, p_claimant uuid, p_quantity int) returns int
+language plpgsql
+set lock_timeout = '2s'
+as $$
+declare
+  v_kept int;
+begin
+  perform lock_as_claim(p_pool, p_claimant);
+  select case when kept_until > clock_timestamp() then kept else 0 end into v_kept from pool where id = p_pool;
+  update pool set kept = greatest(v_kept - p_quantity, 0), kept_until = clock_timestamp() + interval '10 s' where id = p_pool and v_kept > 0;
+  return least(v_kept, p_quantity);
+end $$;
+`;
+
+/** Lets anybody take places that were kept. Returns the pool if it changed. */
+const LET_GO_PLACES = `
+create function let_go_places(p_pool uuid) returns setof pool
+language sql as $$
+  update pool set kept = 0, kept_until = null, version = version + 1, changed_at = clock_timestamp() where id = p_pool and kept > 0 returning *;
+$$;
+`;
+
+/** What is free for anybody at this instant by the database's clock: holds that have run out count for nothing, swept or not, unless it will be kept. */
+const AVAILABILITY = `
+create or replace view pool_availability as
+  select p.id, p.kind, p.capacity, p.sold, p.version, p.policy, p.opens_at, p.closes_at, p.changed_at,
+         (p.held - coalesce(dead.quantity, 0))::int as held,
+         greatest(p.capacity - p.sold - p.held + coalesce(dead.quantity, 0) - kept.places, 0)::int as free,
+         kept.places as kept
+  from pool p
+  left join lateral (
+    select sum(i.quantity) as quantity, sum(i.quantity) filter (where i.unit_id is null) as places from hold h join hold_item i on i.hold_id = h.id
+    where h.state = 'HELD' and h.expires_at <= clock_timestamp() and i.pool_id = p.id
+  ) dead on true
+  cross join lateral (
+    select (case when p.kept_until > clock_timestamp() then p.kept else 0 end + case when p.is_watched then coalesce(dead.places, 0) else 0 end)::int as places) kept;
 `;

@@ -10,7 +10,7 @@ export type Adjusted =
 /**
  * Sets the capacity of a pool, up or down, in the caller's transaction. What has run out is taken back first, so only live holds forbid a lower
  * capacity; the guard is in the statement itself, so a claim that arrives meanwhile cannot be overtaken. `pools`: all that changed; tell the watchers
- * of them after the commit. Of a pool of numbered units the capacity follows from what is blocked: see `blockUnits`.
+ * of them after the commit. What a pool that is followed gets more of is kept for its followers first. Of a pool of numbered units the capacity follows from what is blocked: see `blockUnits`.
  */
 export async function adjustCapacity(
   em: EntityManager,
@@ -26,9 +26,11 @@ export async function adjustCapacity(
     [poolId],
   );
   const [adjusted] = await em.execute<PoolRow[]>(
-    `update pool set capacity = ?, version = version + 1, changed_at = clock_timestamp()
+    `update pool set capacity = ?, version = version + 1, changed_at = clock_timestamp(),
+       kept = case when is_watched then least(case when kept_until > clock_timestamp() then kept else 0 end + greatest(? - capacity, 0), ? - held - sold) else kept end,
+       kept_until = case when is_watched then clock_timestamp() + interval '10 s' else kept_until end
      where id = ? and kind = ? and held + sold <= ? returning *`,
-    [capacity, poolId, kind, capacity],
+    [capacity, capacity, capacity, poolId, kind, capacity],
   );
   if (adjusted)
     return { adjusted: { outcome: 'ADJUSTED', pool: adjusted }, pools: [...givenBack.filter(({ id }) => id !== poolId), adjusted] };

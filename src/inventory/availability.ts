@@ -1,7 +1,10 @@
 import type pg from 'pg';
 import type { PoolRow } from './decide-claims.ts';
 
-/** How much of a pool is left. `free` = capacity − sold − held, where holds that have run out count for nothing from that instant. */
+/**
+ * How much of a pool is left. `free` = capacity − sold − held, where holds that have run out count for nothing from that instant; of a pool without numbers that
+ * is followed also less what is kept for its followers.
+ */
 export interface Availability {
   /** The pool's id. */
   id: string;
@@ -38,12 +41,15 @@ export const availabilityAfter = (row: PoolRow): Availability => ({
   id: row.id,
   kind: row.kind,
   capacity: row.capacity,
-  free: row.capacity - row.held - row.sold,
+  free: Math.max(row.capacity - row.held - row.sold - keptAfter(row), 0),
   held: row.held,
   sold: row.sold,
   version: row.version,
   at: new Date(row.changed_at),
 });
+
+/** Times are text or not, as the row came. */
+const keptAfter = ({ kept, kept_until, changed_at }: PoolRow) => (kept_until && new Date(kept_until) > new Date(changed_at) ? kept : 0);
 
 /** Holds may run out without any change of the row: two states of one version can differ. */
 export const sameAvailability = (a: Availability, b: Availability) =>

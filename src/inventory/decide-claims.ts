@@ -12,6 +12,9 @@ export interface PoolRow {
   sold: number;
   policy: Policy;
   version: number;
+  /** So many of the free places are for followers only, until then. */
+  kept: number;
+  kept_until: string | null;
   changed_at: string;
 }
 

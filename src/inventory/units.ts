@@ -92,13 +92,16 @@ export async function keptUnits(pool: pg.Pool, limit: number): Promise<KeptUnit[
   return rows;
 }
 
+/** Of a unit, or of the places of a pool. */
+const OFFER_LOCK = "pg_try_advisory_xact_lock(hashtextextended('offer ' || ?, 0))";
+
 /**
  * Whether the caller alone decides, until its transaction ends, whom a kept unit is offered to. False when it is not kept any more, when it is somebody's, or when another
  * one is at it. An advisory lock: the unit's row may be needed by a claim that has the pool, for which keeping the unit must wait.
  */
 export async function mayOffer(em: EntityManager, unitId: string): Promise<boolean> {
   const [row] = await em.execute<{ isKept: boolean }[]>(
-    `select pg_try_advisory_xact_lock(hashtextextended('offer ' || ?, 0)) and exists (
+    `select ${OFFER_LOCK} and exists (
        select from unit where id = ? and state = 'KEPT' and (kept_for is null or kept_until <= clock_timestamp())) as "isKept"`,
     [unitId, unitId],
   );
@@ -117,4 +120,33 @@ export async function keepFor(em: EntityManager, unitId: string, claimantId: str
 /** Lets anybody take units that were kept. After the commit, pass the pools to `Inventory.tell`. */
 export async function letGoUnits(em: EntityManager, unitIds: readonly string[]): Promise<PoolRow[]> {
   return em.execute<PoolRow[]>('select * from let_go_units(?::uuid[])', [`{${unitIds.join(',')}}`]);
+}
+
+/** The same for the places of a pool without numbers. */
+export async function mayOfferPlaces(em: EntityManager, poolId: string): Promise<boolean> {
+  const [row] = await em.execute<{ isAlone: boolean }[]>(`select ${OFFER_LOCK} as "isAlone"`, [poolId]);
+  return row?.isAlone === true;
+}
+
+/**
+ * Lets this claimant take so many of the places that are kept in a pool without numbers. Claim them in the same transaction, right after: the pool stays locked, so nobody else
+ * can come between. Answers how many of them were kept: if the claim is refused, give them to {@link keepPlaces}.
+ */
+export async function takeKeptPlaces(em: EntityManager, poolId: string, claimantId: string, quantity: number): Promise<number> {
+  const [row] = await em.execute<{ taken: number | null }[]>('select take_kept_places(?, ?, ?) as taken', [poolId, claimantId, quantity]);
+  return row?.taken ?? 0;
+}
+
+/** Keeps places of a pool that the caller has locked for 10 seconds. */
+export async function keepPlaces(em: EntityManager, poolId: string, quantity: number): Promise<void> {
+  await em.execute("update pool set kept = kept + ?, kept_until = clock_timestamp() + interval '10 s' where id = ? and ? > 0", [
+    quantity,
+    poolId,
+    quantity,
+  ]);
+}
+
+/** Lets anybody take the places that are kept in a pool. After the commit, pass the pools to `Inventory.tell`. */
+export async function letGoPlaces(em: EntityManager, poolId: string): Promise<PoolRow[]> {
+  return em.execute<PoolRow[]>('select * from let_go_places(?)', [poolId]);
 }

@@ -267,7 +267,7 @@ describe('an offer', () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
     await inventory.letRivalsMeet('claim_holds', 'if v_granted and p_write then');
     await inventory.letRivalsMeet('keep_unit_for', 'return found;\nend');
-    await inventory.rewrite('keep_unit_for', 'order by id for no key update', 'order by id');
+    await inventory.rewrite('lock_as_claim', 'order by id for no key update', 'order by id');
 
     await expectViolationSeenOnce(() => rivals(inventory));
   });
@@ -299,7 +299,7 @@ describe('an offer', () => {
 
   test('and a claim of the follower would wait for each other if the quota were locked after the pool', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
-    await inventory.rewrite('keep_unit_for', 'pg_advisory_xact_lock(', 'abs(');
+    await inventory.rewrite('lock_as_claim', 'pg_advisory_xact_lock(', 'abs(');
 
     await expectViolationSeen(byHand(inventory));
   });
@@ -338,7 +338,7 @@ describe('an offer', () => {
 
   test('and a sweep would wait for each other if the pool were locked before what has run out', async () => {
     await using inventory = await TestInventory.open({ kernels: 2 });
-    await inventory.rewrite('keep_unit_for', "where h.state = 'HELD' and", "where h.state = 'none' and");
+    await inventory.rewrite('lock_as_claim', "where h.state = 'HELD' and", "where h.state = 'none' and");
 
     await expectViolationSeen(swept(inventory));
   });

@@ -5,7 +5,17 @@ import type { ClaimAnswer, ClaimRequest } from '../../src/inventory/claim.ts';
 import { TRANSITIONS } from '../../src/inventory/hold-states.ts';
 import { POLICIES, type Policy } from '../../src/inventory/pool.entity.ts';
 import { holdsByIds } from '../../src/inventory/read-holds.ts';
-import { blockUnits, insertUnits, keepFor, letGoUnits, unitIdOf, watchPools } from '../../src/inventory/units.ts';
+import {
+  blockUnits,
+  insertUnits,
+  keepFor,
+  keepPlaces,
+  letGoPlaces,
+  letGoUnits,
+  takeKeptPlaces,
+  unitIdOf,
+  watchPools,
+} from '../../src/inventory/units.ts';
 import { claimOf, itemOf, TestInventory } from '../support/inventory.ts';
 import { InventoryModel, type ModelPool, type ModelUnit } from './model.ts';
 import { PoolFollower } from './pool-follower.ts';
@@ -117,6 +127,7 @@ const adjust = (index: number, capacity: number): Command =>
     const adjusted = await inventory.kernel.inventory.adjustCapacity(pool.id, pool.kind, capacity);
 
     expect(adjusted).toMatchObject(model.adjust(pool, capacity));
+    await keepPlacesLonger(inventory);
   });
 
 /**
@@ -145,10 +156,43 @@ const offer = (index: number, to: number, claimedBy: number | null, turn: number
     expectPlaced(model, claim, expected, offered.answer ?? (await inventory.kernelOf(turn).place(claim)));
   });
 
+/** Places without numbers are claimed for a follower, of those that are kept too. */
+const offerPlaces = (index: number, claimant: number, quantity: number): Command =>
+  command(`offerPlaces(pool ${index}, to ${claimant}, ${quantity})`, async (model, { inventory, claimants }) => {
+    const pool = model.pools[index] as ModelPool;
+    const claimantId = claimants[claimant] as string;
+    const claim = claimOf({ claimantId, items: [itemOf(pool.id, { kind: pool.kind, quantity })] });
+    await inventory.kernel.inventory.sweep();
+    const taken = model.takeKept(pool, quantity);
+    const expected = model.place(claim);
+    if (expected.outcome !== 'GRANTED') pool.kept += taken;
+
+    const answer = await inventory.kernel.database.transact(
+      async (em) => {
+        expect(await takeKeptPlaces(em, pool.id, claimantId, quantity)).toBe(taken);
+        const { answer } = await inventory.kernel.inventory.placeIn(em, claim);
+        if (answer.outcome !== 'GRANTED') await keepPlaces(em, pool.id, taken);
+        return answer;
+      },
+      { name: 'offer-places' },
+    );
+    expectPlaced(model, claim, expected, answer);
+    await keepPlacesLonger(inventory);
+  });
+
+const letGoOf = (index: number): Command =>
+  command(`letGoPlaces(pool ${index})`, async (model, { inventory }) => {
+    const pool = model.pools[index] as ModelPool;
+    await inventory.kernel.inventory.sweep();
+    await inventory.kernel.database.transact((em) => letGoPlaces(em, pool.id), { name: 'let-go-places' });
+    model.letGoPlaces(pool);
+  });
+
 const keepingEnds = (): Command =>
   command('keepingEnds()', async (model, { inventory }) => {
     await inventory.kernel.inventory.sweep();
     await inventory.query("update unit set kept_until = clock_timestamp() where state = 'KEPT'");
+    await inventory.query('update pool set kept_until = clock_timestamp() where kept > 0');
     model.keepingEnds();
   });
 
@@ -161,9 +205,9 @@ const letGo = (indices: readonly number[]): Command =>
     model.letGo(units);
   });
 
-const watch = (isWatched: boolean): Command =>
-  command(`watch(${isWatched})`, async (model, { inventory }) => {
-    const pool = model.pools[NUMBERED] as ModelPool;
+const watch = (index: number, isWatched: boolean): Command =>
+  command(`watch(pool ${index}, ${isWatched})`, async (model, { inventory }) => {
+    const pool = model.pools[index] as ModelPool;
     await inventory.kernel.inventory.sweep();
     await inventory.kernel.database.transact((em) => watchPools(em, [pool.id], isWatched), { name: 'watch' });
     pool.isWatched = isWatched;
@@ -184,6 +228,7 @@ const follow = (): Command => command('follow()', (_model, { follower }) => foll
 
 const turn = fc.nat({ max: 1 });
 const aPool = fc.nat({ max: 3 });
+const aCounted = fc.nat({ max: 2 });
 const aHold = fc.nat({ max: 20 });
 const aClaimant = fc.nat({ max: 2 });
 const SEATS = 3;
@@ -241,17 +286,24 @@ const anyLife = (item: (typeof ITEMS)[Lives]) => {
   ];
 };
 const LIFE: Record<Lives, fc.Arbitrary<Iterable<Command>>> = {
-  counted: fc.commands([...anyLife(ITEMS.counted), fc.tuple(aPool, fc.integer({ min: 0, max: 12 })).map((args) => adjust(...args))], {
-    maxCommands: COMMANDS_MAX,
-    size: 'max',
-  }),
+  counted: fc.commands(
+    [
+      ...anyLife(ITEMS.counted),
+      fc.tuple(aPool, fc.integer({ min: 0, max: 12 })).map((args) => adjust(...args)),
+      fc.tuple(aCounted, aClaimant, quantity).map((args) => offerPlaces(...args)),
+      fc.constant(keepingEnds()),
+      aCounted.map(letGoOf),
+      fc.tuple(aCounted, fc.boolean()).map((args) => watch(...args)),
+    ],
+    { maxCommands: COMMANDS_MAX, size: 'max' },
+  ),
   numbered: fc.commands(
     [
       ...anyLife(ITEMS.numbered),
       fc.tuple(aNumbered, aClaimant, fc.option(aClaimant, { freq: 2 }), turn).map((args) => offer(...args)),
       fc.constant(keepingEnds()),
       fc.array(aNumbered, { minLength: 1, maxLength: 3 }).map(letGo),
-      fc.boolean().map(watch),
+      fc.boolean().map((isWatched) => watch(NUMBERED, isWatched)),
       fc.tuple(numbers, fc.boolean(), turn).map((args) => block(...args)),
       fc.constant(follow()),
     ],
@@ -261,8 +313,12 @@ const LIFE: Record<Lives, fc.Arbitrary<Iterable<Command>>> = {
 
 /** Keeping ends when a life says so, not when ten seconds of a slow machine have passed. */
 async function keepLonger(inventory: TestInventory): Promise<void> {
-  for (const name of ['give_back', 'block_units', 'keep_unit_for']) await inventory.rewrite(name, "interval '10 s'", "interval '1 h'");
+  for (const name of ['give_back', 'block_units', 'keep_unit_for', 'take_kept_places'])
+    await inventory.rewrite(name, "interval '10 s'", "interval '1 h'");
 }
+
+const keepPlacesLonger = (inventory: TestInventory) =>
+  inventory.query("update pool set kept_until = clock_timestamp() + interval '1 h' where kept_until > clock_timestamp()");
 
 /** Pools of every sort, new in each run: with a limit, two under one quota, one with units. */
 async function begin(inventory: TestInventory, policy: Policy): Promise<{ model: InventoryModel; real: Real }> {
@@ -275,6 +331,7 @@ async function begin(inventory: TestInventory, policy: Policy): Promise<{ model:
     quota: null,
     priceMinor: capacity * 1_000,
     isWatched: false,
+    kept: 0,
     units: [],
     ...more,
   });
@@ -357,6 +414,14 @@ const BUGS: Record<Lives, [bug: string, name: string, from: string | RegExp, to:
     ['a quota forgets what its claimant has', 'claim_holds', /q\.quota_key = \w+\.quota_key/, 'false'],
     ['what has run out is not taken back', 'claim_holds', 'h.expires_at <= v_started', 'false'],
     ['a hold that ran out can be released', 'move_hold', 'v_hold.expires_at <= clock_timestamp()', 'false'],
+    ['kept places are for anybody', 'claim_holds', 'case when v_pool.kept_until > v_now then v_pool.kept else 0 end', '0'],
+    ['places are kept for ever', 'claim_holds', 'v_pool.kept_until > v_now then', 'true then'],
+    [
+      'only what was given back last is kept',
+      'give_back',
+      'case when p.kept_until > clock_timestamp() then p.kept else 0 end + back.places',
+      'back.places',
+    ],
   ],
   numbered: [
     ['a unit has no price of its own', 'claim_holds', 'v_unit_price[v_item_unit[v_item]], v_pool.price_minor', 'v_pool.price_minor'],

@@ -11,6 +11,8 @@ export interface ModelPool {
   quota: { key: string; max: number } | null;
   priceMinor: number;
   isWatched: boolean;
+  /** Of its places without numbers, how many are for followers only. */
+  kept: number;
   units: readonly ModelUnit[];
 }
 
@@ -86,11 +88,25 @@ export class InventoryModel {
 
   /** The time of all that is kept passes. */
   keepingEnds(): void {
-    for (const { units } of this.pools) for (const unit of units) if (unit.rest === 'KEPT') unit.keptFor = ANYBODY;
+    for (const pool of this.pools) {
+      pool.kept = 0;
+      for (const unit of pool.units) if (unit.rest === 'KEPT') unit.keptFor = ANYBODY;
+    }
   }
 
   letGo(units: readonly ModelUnit[]): void {
     for (const unit of units) if (this.stateOf(unit) === 'KEPT') Object.assign(unit, FREE);
+  }
+
+  letGoPlaces(pool: ModelPool): void {
+    pool.kept = 0;
+  }
+
+  /** What the claim that follows may take of what is kept. Answers how many places that are: they are kept again if it is refused. */
+  takeKept(pool: ModelPool, quantity: number): number {
+    const taken = Math.min(pool.kept, quantity);
+    pool.kept -= taken;
+    return taken;
   }
 
   block(pool: ModelPool, numbers: readonly number[], isBlocked: boolean) {
@@ -116,14 +132,15 @@ export class InventoryModel {
   adjust(pool: ModelPool, capacity: number) {
     const { held, sold } = this.availabilityOf(pool);
     if (held + sold > capacity) return { outcome: 'BELOW_TAKEN', held, sold };
+    if (pool.isWatched) pool.kept = Math.min(pool.kept + Math.max(capacity - pool.capacity, 0), capacity - held - sold);
     pool.capacity = capacity;
     return { outcome: 'ADJUSTED' };
   }
 
-  availabilityOf({ id, kind, capacity }: ModelPool) {
+  availabilityOf({ id, kind, capacity, kept }: ModelPool) {
     const held = this.taken(id, ['HELD', 'PAYING']);
     const sold = this.taken(id, ['CONFIRMED']);
-    return { id, kind, capacity, held, sold, free: capacity - held - sold };
+    return { id, kind, capacity, held, sold, free: Math.max(capacity - held - sold - kept, 0) };
   }
 
   private refusalsOf(claim: ClaimRequest, itemIndex: number): Exclude<ClaimAnswer, { holdId: string }>[] {
@@ -165,8 +182,10 @@ export class InventoryModel {
   }
 
   private giveBack({ claim }: ModelHold): void {
-    for (const { isWatched, units } of this.pools)
-      for (const unit of this.unitsOf(claim)) if (isWatched && units.includes(unit)) unit.rest = 'KEPT';
+    for (const pool of this.pools.filter(({ isWatched }) => isWatched)) {
+      for (const unit of this.unitsOf(claim)) if (pool.units.includes(unit)) unit.rest = 'KEPT';
+      for (const { poolId, unitId, quantity } of claim.items) if (poolId === pool.id && unitId === null) pool.kept += quantity;
+    }
   }
 
   private unitsOf({ items }: ClaimRequest): ModelUnit[] {

@@ -119,7 +119,7 @@ export class TestInventory implements AsyncDisposable {
     await this.query("update hold set expires_at = clock_timestamp() - interval '1 ms' where id = any ($1::uuid[])", [holdIds]);
   }
 
-  /** Lets time pass for everything that is stored: holds and kept units are so much older, and no version changes. */
+  /** Lets time pass for everything that is stored: holds and what is kept are so much older, and no version changes. */
   async letPass(seconds: number): Promise<void> {
     await this.query(
       `begin;
@@ -128,6 +128,7 @@ export class TestInventory implements AsyncDisposable {
          expires_at = expires_at - interval '${seconds} s';
        alter table hold enable trigger hold_raises_version;
        update unit set kept_until = kept_until - interval '${seconds} s' where kept_until is not null;
+       update pool set kept_until = kept_until - interval '${seconds} s' where kept_until is not null;
        commit`,
     );
   }

@@ -102,5 +102,5 @@ export const claimOf = ({ items, ...claim }: Partial<ClaimRequest> & Pick<ClaimR
 });
 
 /** As `pg_stat_activity` names the nodes of a test. */
-const KERNEL = 'kernel under test';
+export const KERNEL = 'kernel under test';
 const TOO_MANY = 1_000_000;

@@ -3,7 +3,17 @@ import type { Logger } from 'pino';
 import type { ClaimAnswer, ClaimItem } from '../../inventory/claim.ts';
 import type { PoolRow } from '../../inventory/decide-claims.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
-import { type KeptUnit, keepFor, keptUnits, letGoUnits, mayOffer } from '../../inventory/units.ts';
+import {
+  type KeptUnit,
+  keepFor,
+  keepPlaces,
+  keptUnits,
+  letGoPlaces,
+  letGoUnits,
+  mayOffer,
+  mayOfferPlaces,
+  takeKeptPlaces,
+} from '../../inventory/units.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { requestHash } from '../../platform/idempotency/index.ts';
 import { type PerformanceSheets, performanceKind, tierKind } from '../events/index.ts';
@@ -48,9 +58,9 @@ interface Follower {
   quantity: number;
 }
 
-/** `OFFERED`; `REFUSED`: the next one is asked; `NOBODY`: there is no next one; `GONE`: somebody else has it. */
+/** `OFFERED`; `MORE`: and there may be some for the next one; `REFUSED`: the next one is asked; `NOBODY`: there is no next one; `GONE`: somebody else has it. */
 interface Asked {
-  outcome: 'OFFERED' | 'REFUSED' | 'NOBODY' | 'GONE';
+  outcome: 'OFFERED' | 'MORE' | 'REFUSED' | 'NOBODY' | 'GONE';
   memberId: string | null;
   pools: PoolRow[];
 }
@@ -58,20 +68,18 @@ interface Asked {
 /** What there is to do; `pools` without doubles. */
 interface Work {
   watched: string[];
-  /** Watched pools whose sale is over, that nobody follows any more, and tiers without numbers that have what somebody waits for. */
+  /** Watched pools whose sale is over, that nobody follows any more, and tiers without numbers that have what somebody waits for, or what is kept. */
   over: string[];
   unfollowed: string[];
-  roomy: { id: string; free: number }[];
+  roomy: string[];
   isKept: boolean;
   isOffered: boolean;
 }
 
 /**
  * Offers what is given back to those who follow it, first come first served, one at a time. Every process runs it: a unit and a follower are each locked by whoever
- * is at them and passed over by the others, so each unit is offered once. Nothing is kept in memory: after a crash any process goes on.
- *
- * Numbered seats cannot be lost to a stranger: what is given back in a watched pool is kept. Places without numbers can: they are claimed for the first
- * follower as soon as there are any, but a stranger who claims in that moment may be faster.
+ * is at them and passed over by the others, so each unit is offered once; of a tier without numbers one process offers the places. Nothing is kept in memory: after a
+ * crash any process goes on. Nothing can be lost to a stranger: what is given back in a watched pool is kept.
  */
 export class SeatOffers {
   private watched = new Set<string>();
@@ -115,7 +123,7 @@ export class SeatOffers {
     if (work.isOffered) await this.write(END_OVER_OFFERS, []);
     if (work.over.length > 0) await this.write(END_UNSOLD, [work.over]);
     if (work.isKept) await this.offerUnits();
-    for (const { id, free } of work.roomy) await this.attempt(() => this.askInTurn(() => this.askForPlaces(id, free)), id);
+    for (const id of work.roomy) await this.attempt(() => this.askInTurn(() => this.askForPlaces(id)), id);
     for (const poolId of work.unfollowed) await this.attempt(() => this.unwatch(poolId), poolId);
   }
 
@@ -166,7 +174,7 @@ export class SeatOffers {
       asked = await ask();
       this.parts.inventory.tell(asked.pools);
       if (asked.memberId) told.add(asked.memberId);
-    } while (asked.outcome === 'REFUSED');
+    } while (asked.outcome === 'REFUSED' || asked.outcome === 'MORE');
     if (told.size > 0) await this.parts.tell([...told]);
   }
 
@@ -190,13 +198,21 @@ export class SeatOffers {
     );
   }
 
-  /** The first whose quantity there is, so that no place lies idle while a larger party waits. */
-  private askForPlaces(tierId: string, free: number): Promise<Asked> {
+  /** The first whose quantity there is, so that no place lies idle while a larger party waits; what fits nobody is let go. */
+  private askForPlaces(tierId: string): Promise<Asked> {
     return this.parts.database.transact(
       async (em) => {
-        const follower = await nextFollower(em, { poolId: tierId, tierId, seatNumber: null, quantityMax: free });
-        if (!follower) return { outcome: 'NOBODY', memberId: null, pools: [] };
-        return this.claimFor(em, follower, { kind: tierKind.name, poolId: tierId, unitId: null, quantity: follower.quantity });
+        if (!(await mayOfferPlaces(em, tierId))) return { outcome: 'GONE', memberId: null, pools: [] };
+        const [left] = await em.execute<{ places: number }[]>('select free + kept as places from pool_availability where id = ?', [tierId]);
+        const queue = { poolId: tierId, tierId, seatNumber: null, quantityMax: left?.places ?? 0 };
+        const follower = (await nextFollower(em, queue)) ?? (await lastFollower(em, queue));
+        if (!follower) return { outcome: 'NOBODY', memberId: null, pools: await letGoPlaces(em, tierId) };
+        const { memberId, quantity } = follower;
+        const taken = await takeKeptPlaces(em, tierId, memberId, quantity);
+        const asked = await this.claimFor(em, follower, { kind: tierKind.name, poolId: tierId, unitId: null, quantity });
+        if (asked.outcome === 'OFFERED') return { ...asked, outcome: 'MORE' };
+        await keepPlaces(em, tierId, taken);
+        return asked;
       },
       { name: 'offer-places' },
     );
@@ -291,15 +307,15 @@ function endOf(answer: Exclude<ClaimAnswer, { outcome: 'GRANTED' }>): SeatWatchE
 /** One statement, because every process sends it again and again: each part is an index that is empty when there is nothing to do. */
 const WORK = `
   with pools as (
-    select p.id, p.kind, coalesce(p.closes_at, f.ends_at) <= clock_timestamp() as is_over,
+    select p.id, p.kind, p.kept, coalesce(p.closes_at, f.ends_at) <= clock_timestamp() as is_over,
       exists (select from seat_watch w where w.pool_id = p.id and w.state = 'WAITING') as is_followed
     from pool p left join tier t on t.id = p.id left join performance f on f.id = coalesce(t.performance_id, p.id) where p.is_watched)
   select coalesce(array_agg(id), '{}') as watched,
     coalesce(array_agg(id) filter (where is_over and is_followed), '{}') as over,
     coalesce(array_agg(id) filter (where not is_followed), '{}') as unfollowed,
-    (select coalesce(json_agg(json_build_object('id', a.id, 'free', a.free)), '[]') from pool_availability a
-     where a.id in (select id from pools where kind = '${tierKind.name}' and is_followed)
-       and exists (select from seat_watch w where w.pool_id = a.id and w.state = 'WAITING' and w.quantity <= a.free)) as roomy,
+    (select coalesce(array_agg(a.id), '{}') from pools p join pool_availability a on a.id = p.id
+     where p.kind = '${tierKind.name}'
+       and (p.kept > 0 or exists (select from seat_watch w where w.pool_id = a.id and w.state = 'WAITING' and w.quantity <= a.free + a.kept))) as roomy,
     exists (select from unit where state = 'KEPT') as "isKept",
     exists (select from seat_watch where state = 'OFFERED') as "isOffered"
   from pools`;
@@ -318,4 +334,4 @@ const END_UNSOLD = {
 /** Only while nothing is followed, which nobody can begin to do before this is committed. */
 const UNWATCH = `
   update pool set is_watched = false
-  where id = ? and is_watched and not exists (select from seat_watch w where w.pool_id = pool.id and w.state = 'WAITING')`;
+  where id = ? and is_watched and kept = 0 and not exists (select from seat_watch w where w.pool_id = pool.id and w.state = 'WAITING')`;

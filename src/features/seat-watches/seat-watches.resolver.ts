@@ -111,7 +111,7 @@ export class SeatWatchesResolver {
     nullable: true,
     description:
       'Follows taken seats or a taken tier: when they are given back, they are held for their followers one after the other, for 120 seconds each, before ' +
-      'anybody else can have them. Of tiers without numbered seats a stranger may still be faster. Needs a signed-in member. Safe to repeat with the same key.',
+      'anybody else can have them. Needs a signed-in member. Safe to repeat with the same key.',
   })
   async watchSeats(
     @Arg('input', () => WatchSeatsInput, { description: 'What to follow.' }) input: WatchSeatsInput,

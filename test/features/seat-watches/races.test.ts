@@ -5,7 +5,7 @@ import { failOnLeaks } from '../../support/leaks.ts';
 import { waitingForLocks } from '../../support/lock-waits.ts';
 import { aShow, type Show } from '../../support/shows.ts';
 import { eventually } from '../../support/wait.ts';
-import { claimSeats, follow, granted, isWatched, release, seatOf, watchesOf } from './followers.ts';
+import { claimPlaces, claimSeats, follow, granted, isWatched, release, seatOf, watchesOf } from './followers.ts';
 import { restore, stallAt, without } from './statements.ts';
 
 failOnLeaks();
@@ -31,7 +31,7 @@ class Nodes {
       node.logged.length = 0;
     }
     await this.one.query('delete from seat_watch');
-    await this.one.query('update pool set is_watched = false where is_watched');
+    await this.one.query('update pool set is_watched = false, kept = 0 where is_watched or kept > 0');
     await this.one.query("select let_go_units(array(select id from unit where state = 'KEPT'))");
   }
 
@@ -140,6 +140,121 @@ describe('two processes', () => {
       expect(await states([follower!])).toEqual(['WAITING']);
       await nodes.other.app.seatOffers.round();
       expect(await states([follower!])).toEqual(['OFFERED']);
+      expect(await broken(nodes)).toEqual([]);
+    });
+  });
+
+  describe('between the release of places without numbers and the offer nobody else can take them', () => {
+    /** A tier of so many places, each taken by a hold of its own, which are given back when told. */
+    async function standing(places: number) {
+      const show = await aShow(nodes.one, {
+        rows: 0,
+        standing: { capacity: places, priceMinor: 30_000 },
+        abandonedMax: null,
+        coolDownSeconds: null,
+      });
+      const holders = await nodes.one.members(places);
+      const holds = await Promise.all(holders.map((holder) => granted(claimPlaces(nodes.one, holder, show, 1))));
+      const giveBack = async (...indices: number[]) => {
+        for (const index of indices) await release(nodes.one, holders[index]!, holds[index]!);
+      };
+      return { show, tierId: show.tiers.STANDING!, holders, giveBack };
+    }
+    const soldOut = { outcome: 'SOLD_OUT', itemIndex: 0, limit: 0 };
+
+    test('not a stranger, on no node, and not the follower before they are offered', async () => {
+      const { show, tierId, giveBack } = await standing(1);
+      const [follower, stranger] = await nodes.one.members(2);
+      await follow(follower!, show, { tierId });
+
+      await giveBack(0);
+
+      for (const node of [nodes.one, nodes.other])
+        for (const member of [stranger!, follower!]) expect(await claimPlaces(node, member, show, 1)).toEqual(soldOut);
+      await nodes.one.app.seatOffers.round();
+      expect(await states([follower!])).toEqual(['OFFERED']);
+      expect(await nodes.one.counters(tierId)).toEqual({ capacity: 1, held: 1, sold: 0 });
+      expect(await broken(nodes)).toEqual([]);
+    });
+
+    test('control: in a pool that is not watched, a stranger takes it', async () => {
+      const { show, tierId, giveBack } = await standing(1);
+      const [follower, stranger] = await nodes.one.members(2);
+      await follow(follower!, show, { tierId });
+      await nodes.one.query('update pool set is_watched = false');
+
+      await giveBack(0);
+
+      expect((await claimPlaces(nodes.one, stranger!, show, 1)).outcome).toBe('GRANTED');
+      expect(await broken(nodes)).toEqual(['followers-are-asked-first']);
+    });
+
+    test('with no process there to offer them, anybody can after 10 seconds; the follower goes on waiting', async () => {
+      const { show, tierId, giveBack } = await standing(2);
+      const [follower, stranger] = await nodes.one.members(2);
+      await follow(follower!, show, { tierId });
+      await giveBack(0, 1);
+
+      await nodes.one.query("update pool set kept_until = clock_timestamp() - interval '1 ms' where kept > 0");
+
+      expect((await claimPlaces(nodes.one, stranger!, show, 1)).outcome).toBe('GRANTED');
+      expect(await states([follower!])).toEqual(['WAITING']);
+      await nodes.other.app.seatOffers.round();
+      expect(await states([follower!])).toEqual(['OFFERED']);
+      expect(await broken(nodes)).toEqual([]);
+    });
+
+    test('what fits nobody is let go, and a pool that nobody follows any more keeps nothing', async () => {
+      const { show, tierId, giveBack } = await standing(2);
+      const [pair, stranger] = await nodes.one.members(2);
+      await follow(pair!, show, { tierId, quantity: 2 });
+
+      await giveBack(0);
+      await nodes.one.app.seatOffers.round();
+
+      expect(await nodes.one.query('select kept, kept_until from pool where id = $1', [show.uuids.tiers.STANDING])).toEqual([
+        { kept: 0, kept_until: null },
+      ]);
+      expect((await claimPlaces(nodes.one, stranger!, show, 1)).outcome).toBe('GRANTED');
+      expect(await states([pair!])).toEqual(['WAITING']);
+    });
+
+    test('who is refused is passed over, and the place stays kept for the next', async () => {
+      const { show, tierId, holders, giveBack } = await standing(2);
+      const [next] = await nodes.one.members(1);
+      for (const follower of [holders[1]!, next!]) await follow(follower, show, { tierId });
+      await nodes.one.query('update pool set per_claimant_max = 1 where id = $1', [show.uuids.tiers.STANDING]);
+      await giveBack(0);
+
+      await nodes.one.app.seatOffers.round();
+
+      expect((await watchesOf(holders[1]!))[0]).toMatchObject({ state: 'ENDED', endedBecause: 'LIMIT_REACHED' });
+      expect(await states([next!])).toEqual(['OFFERED']);
+    });
+
+    /** Strangers of both nodes ask without a pause while places are given back, and offered by both nodes. */
+    async function strangersServed(places: number): Promise<{ strangers: number; followers: unknown[] }> {
+      const { show, tierId, giveBack } = await standing(places);
+      const followers = await nodes.one.members(places);
+      for (const follower of followers) await follow(follower, show, { tierId });
+      const over = new AbortController();
+      const strangers = Promise.all(
+        [nodes.one, nodes.other].map(async (node) => {
+          let served = 0;
+          while (!over.signal.aborted) if ((await claimPlaces(node, { uuid: randomUUID() }, show, 1)).outcome === 'GRANTED') served += 1;
+          return served;
+        }),
+      );
+      for (let index = 0; index < places; index++) {
+        await giveBack(index);
+        await Promise.all([nodes.one, nodes.other].map(({ app }) => app.seatOffers.round()));
+      }
+      over.abort();
+      return { strangers: (await strangers).reduce((sum, served) => sum + served), followers: await states(followers) };
+    }
+
+    test('20 places are given back while strangers ask all the time: each goes to its follower', async () => {
+      expect(await strangersServed(20)).toEqual({ strangers: 0, followers: Array(20).fill('OFFERED') });
       expect(await broken(nodes)).toEqual([]);
     });
   });
