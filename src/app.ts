@@ -240,7 +240,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const ticketsService = new TicketsService(database, new TransferTokens(ticketSecrets));
   const checkInsService = new CheckInsService({ database, codes: ticketCodes, sheets, plans, live: liveDoors });
   const tellFollowers = tellingFollowers(database.pool, liveFollowed);
-  const seatOffers = new SeatOffers({ database, inventory, sheets, plans, tell: tellFollowers, logger });
+  const seatOffers = new SeatOffers({ database, inventory, sheets, plans, tell: tellFollowers, registry, logger });
   const seatWatchesService = new SeatWatchesService(database, sheets, plans, seatOffers, tellFollowers);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
   const exchanges = new ExchangeLog(database.pool, logger);

@@ -214,18 +214,20 @@ export class CheckInsResolver {
   @Subscription(() => DoorStatusType, {
     description:
       'How far a performance has come at its doors, live: first where it is now, then every change, at most 5 times a second, with versions that never go ' +
-      'down. For those who may check in; for anybody else refused as bad input, as a performance that does not exist is.',
+      'down. For those who may check in, as long as they may; for anybody else refused as bad input, as a performance that does not exist is.',
     subscribe: async ({ args, context }) => {
       const id = uuidOf((args as { performanceId: string }).performanceId, 'Performance');
-      if (!(await hasDoor(context as RequestContext).load(id)))
-        throw badInput('`performanceId` is not a performance whose doors you work at.');
+      await mustHaveDoor(context as RequestContext, id);
       return (context as RequestContext).watch('checkInsChanged', [id]);
     },
   })
-  checkInsChanged(
+  async checkInsChanged(
     @Root() status: DoorStatus,
     @Arg('performanceId', () => ID, { description: 'The id of the performance.' }) _performanceId: string,
-  ): DoorStatusType {
+    @Ctx() context: RequestContext,
+  ): Promise<DoorStatusType> {
+    // Each message anew: who was taken off the doors meanwhile is told nothing more.
+    await mustHaveDoor(context, status.id);
     return status as never;
   }
 }
@@ -283,6 +285,10 @@ function ticketNamedBy({ ticketId, code }: UndoCheckInInput): { id: string } | {
   if (ticketId != null && code == null) return { id: uuidOf(ticketId, 'Ticket') };
   if (code != null && ticketId == null) return { code };
   throw badInput('Name the ticket by exactly one of `ticketId` and `code`.');
+}
+
+async function mustHaveDoor(context: RequestContext, performanceId: string): Promise<void> {
+  if (!(await hasDoor(context).load(performanceId))) throw badInput('`performanceId` is not a performance whose doors you work at.');
 }
 
 const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });

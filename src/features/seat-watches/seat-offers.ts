@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
+import { Counter, type Registry } from 'prom-client';
 import type { ClaimAnswer, ClaimItem } from '../../inventory/claim.ts';
 import type { PoolRow } from '../../inventory/decide-claims.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
@@ -39,6 +40,7 @@ export interface SeatOffersParts {
   sheets: PerformanceSheets;
   plans: SeatPlans;
   tell: TellFollowers;
+  registry: Registry;
   logger: Logger;
 }
 
@@ -88,8 +90,16 @@ export class SeatOffers {
   private isStarted = false;
   private isHurried = false;
   private isBusy = false;
+  private readonly made: Counter;
 
-  constructor(private readonly parts: SeatOffersParts) {}
+  constructor(private readonly parts: SeatOffersParts) {
+    this.made = new Counter({
+      name: 'lastseat_seat_offers_total',
+      help: 'Followers whose turn came: offered what they follow, or refused it by a rule of the sale, which ends their watch.',
+      labelNames: ['outcome'],
+      registers: [parts.registry],
+    });
+  }
 
   start(): void {
     this.isStarted = true;
@@ -174,6 +184,8 @@ export class SeatOffers {
       asked = await ask();
       this.parts.inventory.tell(asked.pools);
       if (asked.memberId) told.add(asked.memberId);
+      if (asked.outcome === 'OFFERED' || asked.outcome === 'MORE') this.made.inc({ outcome: 'offered' });
+      if (asked.outcome === 'REFUSED') this.made.inc({ outcome: 'refused' });
     } while (asked.outcome === 'REFUSED' || asked.outcome === 'MORE');
     if (told.size > 0) await this.parts.tell([...told]);
   }

@@ -90,6 +90,23 @@ describe('checkInsChanged', () => {
     expectInOrder(watch);
   }, 120_000);
 
+  test('who is taken off the doors meanwhile is told nothing more', async () => {
+    const door = await aDoor(app);
+    const [one] = await issue(app, door, 1);
+    await using watch = new DoorWatch(app.url, door.performanceId, door.staff.accessToken);
+    await using organizers = new DoorWatch(app.url, door.performanceId, door.organizer.accessToken);
+    await Promise.all([watch.first(), organizers.first()]);
+
+    await door.organizer.client.run('TestRemoveDoorStaff', { input: { eventId: door.eventId, memberId: door.staff.id } });
+    await door.organizer.client.run('TestCheckIn', {
+      input: { performanceId: door.performanceId, code: one?.code as string, gate: 'North' },
+    });
+
+    await sees(organizers, { checkedIn: 1 });
+    await eventually(() => expect(watch.errors.map(({ extensions }) => extensions?.code)).toContain('BAD_USER_INPUT'));
+    expect(watch.states.map(({ checkedIn }) => checkedIn)).toEqual([0]);
+  });
+
   test.each([
     ['of a ticket', toNodeId('Ticket', randomUUID())],
     ['of nothing', 'x'],

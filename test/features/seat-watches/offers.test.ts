@@ -34,6 +34,12 @@ describe('what is given back is offered to its followers', () => {
 
   const members = (count: number) => app.members(count) as Promise<[TestMember, TestMember, TestMember, TestMember, TestMember]>;
 
+  /** Followers of this process whose turn came and ended so. */
+  const turns = async (outcome: string): Promise<number> => {
+    const metric = await app.registry.getSingleMetric('lastseat_seat_offers_total')?.get();
+    return metric?.values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
+  };
+
   test('three follow one seat: each is offered it in turn, and nobody before it is theirs', async () => {
     const show = await aShow(app);
     const [holder, first, second, third] = await members(4);
@@ -110,11 +116,13 @@ describe('what is given back is offered to its followers', () => {
     await granted(claimSeats(app, full, show, 4));
     await follow(full, show, { seats: [3] });
     await follow(next, show, { seats: [3] });
+    const [offers, refusals] = [await turns('offered'), await turns('refused')];
 
     await release(app, holder, holdId);
 
     await offered(next);
     expect((await watchesOf(full))[0]).toMatchObject({ state: 'ENDED', endedBecause: 'LIMIT_REACHED', hold: null });
+    expect([await turns('offered'), await turns('refused')]).toEqual([offers + 1, refusals + 1]);
   });
 
   test('who must cool down is passed over; offers that ran out do not make anybody cool down', async () => {
