@@ -53,7 +53,7 @@ export class ClaimCombiner {
     return this.queued;
   }
 
-  /** Answers when the claim is decided and durable. `BUSY` when the queue is full; rejects only when the database does. */
+  /** Answers when the claim is decided and durable. `BUSY` when the queue is full or the pool could not be had in time; rejects only when the database does. */
   claim(claim: ClaimRequest): Promise<ClaimAnswer> {
     if (this.queued >= this.options.queueMax) return Promise.resolve(BUSY);
     return new Promise((answer, fail) => {
@@ -86,7 +86,7 @@ export class ClaimCombiner {
   }
 
   private async run(batch: readonly Waiting[]): Promise<void> {
-    let decision: Decision;
+    let decision: Decision | null;
     try {
       decision = await this.decide(batch.map((waiting) => waiting.claim));
     } catch (error) {
@@ -95,13 +95,14 @@ export class ClaimCombiner {
       else for (const waiting of batch) await this.run([waiting]);
       return;
     }
-    this.observer.decided(decision);
-    for (const [index, waiting] of batch.entries()) waiting.answer(decision.answers[index] as ClaimAnswer);
+    if (decision) this.observer.decided(decision);
+    for (const [index, waiting] of batch.entries()) waiting.answer(decision ? (decision.answers[index] as ClaimAnswer) : BUSY);
   }
 
-  /** Safe to send again after a lost connection: the keys on the holds tell what was written. */
-  private decide(claims: readonly ClaimRequest[]): Promise<Decision> {
-    return retrying(
+  /** Safe to send again after a lost connection: the keys on the holds tell what was written. Null: certainly nothing was, though it was tried again and again. */
+  private async decide(claims: readonly ClaimRequest[]): Promise<Decision | null> {
+    let isUnsure = false;
+    const decided = retrying(
       async () => {
         const result = await this.pool.query({ name: 'claim_holds', text: CLAIM_HOLDS, values: claimParameters(claims, true) });
         const decision = readDecision(result.rows[0].decision);
@@ -112,12 +113,21 @@ export class ClaimCombiner {
         // A twin in another lane or node won this key after we had looked for it: looking again finds its hold.
         causeOf: (error) => (claims.length === 1 && sqlStateOf(error) === SQLSTATE.uniqueViolation ? 'twin' : retryCauseOf(error)),
         retried: (cause) => {
+          if (cause === 'connection') isUnsure = true;
           if (cause !== 'twin') this.observer.retried(cause);
         },
       },
     );
+    return decided.catch((error) => {
+      if (isUnsure || !isUndone(error)) throw error;
+      return null;
+    });
   }
 }
+
+/** Whether a transaction was undone for no fault of its own: others had what it needs, or the database had too much to do. */
+const isUndone = (error: unknown): boolean =>
+  sqlStateOf(error) === SQLSTATE.queryCanceled || !['version', 'connection', undefined].includes(retryCauseOf(error));
 
 /** Takes the oldest claims, at most one of each claimant, and leaves the rest in their order. */
 function takeBatch(queue: Waiting[], max: number): Waiting[] {

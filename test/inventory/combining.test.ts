@@ -222,25 +222,50 @@ describe('a batch that cannot have its pool', () => {
   // 2 s in production, four times over: the same in 4 × 50 ms.
   const impatient = (inventory: TestInventory) => inventory.rewrite('claim_holds', /lock_timeout TO '.*?'/, "lock_timeout TO '50ms'");
 
-  test('is tried again: 4 times in all, then it is our fault, for all that waited', async () => {
+  test('is tried again: 4 times in all, then everyone is told to come back, with nothing done', async () => {
     await using inventory = await TestInventory.open();
     const pool = await inventory.pool();
     await impatient(inventory);
 
     const { answers } = await whileLocked(inventory, LOCK_POOL, [pool], async () => ({
-      answers: await Promise.allSettled(Array.from({ length: 3 }, () => inventory.kernel.place(claimOf({ items: [itemOf(pool)] })))),
+      answers: await Promise.all(Array.from({ length: 3 }, () => inventory.kernel.place(claimOf({ items: [itemOf(pool)] })))),
     }));
 
-    expect(answers.map((answer) => (answer.status === 'rejected' ? answer.reason.code : answer.value))).toEqual([
-      '55P03',
-      '55P03',
-      '55P03',
-    ]);
+    expect(outcomesOf(answers)).toEqual({ BUSY: 3 });
     // Two batches: the first claim, then the two that had come meanwhile.
     expect(await retries(inventory.kernel, 'lock_timeout')).toBe(6);
     expect(await inventory.countOf('hold')).toBe(0);
     holdOf(await inventory.kernel.place(claimOf({ items: [itemOf(pool)] })));
     await inventory.expectSound();
+  });
+
+  test('unless it may have been done: its connection was lost before', async () => {
+    await using inventory = await TestInventory.open();
+    const pool = await inventory.pool();
+    await impatient(inventory);
+
+    const { answers } = await whileLocked(inventory, LOCK_POOL, [pool], async () => {
+      await inventory.rewrite('claim_holds', "lock_timeout TO '50ms'", "lock_timeout TO '30s'");
+      const answers = Promise.allSettled([inventory.kernel.place(claimOf({ items: [itemOf(pool)] }))]);
+      const [pid] = await waitingForLocks(inventory);
+      await impatient(inventory);
+      await inventory.query('select pg_terminate_backend($1, 5000)', [pid]);
+      return { answers: await answers };
+    });
+
+    expect(answers).toMatchObject([{ status: 'rejected', reason: { code: '55P03' } }]);
+    expect(await retries(inventory.kernel, 'connection')).toBe(1);
+  });
+
+  test('and one that takes longer than a statement may', async () => {
+    await using inventory = await TestInventory.open();
+    const pool = await inventory.pool();
+    await inventory.rewrite('claim_holds', 'perform 1 from pool', "raise exception using errcode = 'query_canceled'; perform 1 from pool");
+
+    const answers = await Promise.all([1, 2, 3].map(() => inventory.kernel.place(claimOf({ items: [itemOf(pool)] }))));
+
+    expect(outcomesOf(answers)).toEqual({ BUSY: 3 });
+    expect(await inventory.countOf('hold')).toBe(0);
   });
 
   test('is granted when the pool comes free between two tries', async () => {

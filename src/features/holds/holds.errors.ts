@@ -65,7 +65,8 @@ export class CapacityBelowTakenError extends Refusal {
 
 @ObjectType('BusyError', {
   implements: Refusal,
-  description: 'Too many claims are waiting. Nothing was taken; send the same request again.',
+  description:
+    'Too many claims are waiting, or others had what this one needs for seconds. Nothing was taken; send the same request again.',
 })
 export class BusyError extends Refusal {
   readonly code = 'BUSY';

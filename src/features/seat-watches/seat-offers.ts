@@ -31,7 +31,7 @@ const ROUND_EVERY_MS = 250;
 const IDLE_ROUND_EVERY_MS = 1_000;
 /** What this process gives back is offered at once; a rush changes a pool many times within this. */
 const GATHER_MS = 20;
-/** Units offered in one round; the next one follows at once when there are more. */
+/** Units offered in one round, and followers asked for one of them or for the places of one tier; the next one follows at once when there are more. */
 const ROUND_MAX = 200;
 
 export interface SeatOffersParts {
@@ -180,13 +180,16 @@ export class SeatOffers {
   private async askInTurn(ask: () => Promise<Asked>): Promise<void> {
     const told = new Set<string>();
     let asked: Asked;
+    let turns = 0;
     do {
+      turns += 1;
       asked = await ask();
       this.parts.inventory.tell(asked.pools);
       if (asked.memberId) told.add(asked.memberId);
       if (asked.outcome === 'OFFERED' || asked.outcome === 'MORE') this.made.inc({ outcome: 'offered' });
       if (asked.outcome === 'REFUSED') this.made.inc({ outcome: 'refused' });
-    } while (asked.outcome === 'REFUSED' || asked.outcome === 'MORE');
+    } while ((asked.outcome === 'REFUSED' || asked.outcome === 'MORE') && turns < ROUND_MAX);
+    if (turns === ROUND_MAX) this.isHurried = true;
     if (told.size > 0) await this.parts.tell([...told]);
   }
 

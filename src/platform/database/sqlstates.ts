@@ -4,6 +4,8 @@ export const SQLSTATE = {
   serializationFailure: '40001',
   deadlockDetected: '40P01',
   lockNotAvailable: '55P03',
+  /** Also what a statement that takes too long ends with. */
+  queryCanceled: '57014',
 } as const;
 
 interface Failure {
