@@ -243,7 +243,7 @@ export async function buildApp({ databaseUrl, config, logger, registry, provider
   const seatOffers = new SeatOffers({ database, inventory, sheets, plans, tell: tellFollowers, registry, logger });
   const seatWatchesService = new SeatWatchesService(database, sheets, plans, seatOffers, tellFollowers);
   const { connectTimeoutMs, answerTimeoutMs } = config.payments;
-  const exchanges = new ExchangeLog(database.pool, logger);
+  const exchanges = new ExchangeLog(database.pool, registry, logger);
   const providers = paymentProviders(settings ?? config.payments.providers, { connectTimeoutMs, answerTimeoutMs }, exchanges.record);
   let servesAt = `http://${config.http.host}:${config.http.port}`;
   const bookingsService = new BookingsService(

@@ -137,13 +137,13 @@ export async function takeKeptPlaces(em: EntityManager, poolId: string, claimant
   return row?.taken ?? 0;
 }
 
-/** Keeps places of a pool that the caller has locked for 10 seconds. */
-export async function keepPlaces(em: EntityManager, poolId: string, quantity: number): Promise<void> {
-  await em.execute("update pool set kept = kept + ?, kept_until = clock_timestamp() + interval '10 s' where id = ? and ? > 0", [
-    quantity,
-    poolId,
-    quantity,
-  ]);
+/** Keeps places of a pool, which the caller has locked, for 10 seconds. After the commit, pass the pools to `Inventory.tell`. */
+export async function keepPlaces(em: EntityManager, poolId: string, quantity: number): Promise<PoolRow[]> {
+  return em.execute<PoolRow[]>(
+    `update pool set kept = kept + ?, kept_until = clock_timestamp() + interval '10 s', version = version + 1, changed_at = clock_timestamp()
+     where id = ? and ? > 0 returning *`,
+    [quantity, poolId, quantity],
+  );
 }
 
 /** Lets anybody take the places that are kept in a pool. After the commit, pass the pools to `Inventory.tell`. */

@@ -347,9 +347,9 @@ export class PaymentSaga {
         const decided = { payment, ...(await decide(em, { payment, now, rescue })) };
         const { opened } = decided.told ?? {};
         if (opened) return { ...decided, goesOn: true, taken: this.takeRefund(payment, opened, now) };
-        // Only what the provider says of a payment answers those who rang; and a refund comes to its end before they are asked about.
-        const known = step === 'FIND' || step === 'VOID' ? asked.rings : asked.ringsAnswered;
-        if (payment.rings === known || (step === 'REFUND' && payment.state === 'REFUNDING')) return decided;
+        // A refund comes to its end first; then those are answered too who rang before it and had not been yet.
+        if (step === 'REFUND' && payment.state === 'REFUNDING') return decided;
+        if (payment.rings === (step === 'REFUND' ? asked.ringsAnswered : asked.rings)) return decided;
         // Whoever rang meanwhile was sent away, and may know of more than this answer: it is asked about now, whatever was concluded.
         payment.nextLookAt = now;
         return { ...decided, goesOn: true };

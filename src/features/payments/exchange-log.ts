@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { Histogram, type Registry } from 'prom-client';
 import { Combiner } from '../../platform/combiner.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -14,8 +15,9 @@ const BATCH_MAX = 500;
  */
 export class ExchangeLog {
   private readonly combiner: Combiner<Exchange, void>;
+  private readonly calls: Histogram;
 
-  constructor(pool: pg.Pool, logger: Logger) {
+  constructor(pool: pg.Pool, registry: Registry, logger: Logger) {
     const write = async (exchanges: Exchange[]) => {
       await pool
         .query({ name: 'insert_exchanges', text: INSERT, values: [storable(exchanges)] })
@@ -23,9 +25,20 @@ export class ExchangeLog {
       return [];
     };
     this.combiner = new Combiner(write, { batchMax: BATCH_MAX, lanesMax: 1 });
+    this.calls = new Histogram({
+      name: 'lastseat_provider_call_seconds',
+      help: 'Calls of payment providers, in seconds, by what came of them: DONE, REFUSED, UNKNOWN, or NOT_SENT while the circuit is open or nobody answers.',
+      labelNames: ['provider', 'operation', 'outcome'],
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers: [registry],
+    });
   }
 
-  readonly record = (exchange: Exchange): Promise<void> => this.combiner.add(exchange);
+  readonly record = (exchange: Exchange): Promise<void> => {
+    const { provider, operation, code, latencyMs } = exchange;
+    this.calls.observe({ provider, operation, outcome: code === 'NOT_SENT' ? code : exchange.outcome }, latencyMs / 1_000);
+    return this.combiner.add(exchange);
+  };
 }
 
 /** JSON knows characters that PostgreSQL cannot store: nulls and half surrogates, which garbage may have. */

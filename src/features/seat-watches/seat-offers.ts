@@ -226,8 +226,8 @@ export class SeatOffers {
         const taken = await takeKeptPlaces(em, tierId, memberId, quantity);
         const asked = await this.claimFor(em, follower, { kind: tierKind.name, poolId: tierId, unitId: null, quantity });
         if (asked.outcome === 'OFFERED') return { ...asked, outcome: 'MORE' };
-        await keepPlaces(em, tierId, taken);
-        return asked;
+        const kept = await keepPlaces(em, tierId, taken);
+        return { ...asked, pools: [...asked.pools.filter(({ id }) => id !== tierId || taken === 0), ...kept] };
       },
       { name: 'offer-places' },
     );

@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { type Exchange, ExchangeLog } from '../../../src/features/payments/index.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
@@ -213,7 +214,7 @@ describe('what is said to a provider', () => {
     });
 
     test('it is durable when its promise says so, in order, and a rush costs few commits', async () => {
-      const log = new ExchangeLog(pool, logger);
+      const log = new ExchangeLog(pool, new Registry(), logger);
       const paymentId = randomUUID();
 
       await Promise.all(Array.from({ length: 1_200 }, (_, index) => log.record(exchange(paymentId, `number ${index}`))));
@@ -228,7 +229,7 @@ describe('what is said to a provider', () => {
     });
 
     test('what no database can store is replaced, and the rest is kept as it came', async () => {
-      const log = new ExchangeLog(pool, logger);
+      const log = new ExchangeLog(pool, new Registry(), logger);
       const paymentId = randomUUID();
 
       await log.record(exchange(paymentId, 'POST \u0000'));
@@ -239,8 +240,26 @@ describe('what is said to a provider', () => {
       expect(logged).toEqual([]);
     });
 
+    test('calls are measured by what came of them', async () => {
+      const registry = new Registry();
+      const log = new ExchangeLog(pool, registry, logger);
+      const paymentId = randomUUID();
+      const unknown = { ...exchange(paymentId, 'x'), outcome: 'UNKNOWN' as const, latencyMs: 2_000 };
+
+      for (const code of ['TIMEOUT', 'NOT_SENT', 'TIMEOUT']) await log.record({ ...unknown, code });
+
+      const { values = [] } = (await registry.getSingleMetric('lastseat_provider_call_seconds')?.get()) ?? {};
+      const of = (name: string) =>
+        values.filter((value) => 'metricName' in value && value.metricName === `lastseat_provider_call_seconds_${name}`);
+      expect(of('count').map(({ labels, value }) => [labels.provider, labels.operation, labels.outcome, value])).toEqual([
+        ['TOSS', 'FIND', 'UNKNOWN', 2],
+        ['TOSS', 'FIND', 'NOT_SENT', 1],
+      ]);
+      expect(of('sum').map(({ value }) => value)).toEqual([4, 2]);
+    });
+
     test('one that cannot be written is logged, and those after it are written', async () => {
-      const log = new ExchangeLog(pool, logger);
+      const log = new ExchangeLog(pool, new Registry(), logger);
       const paymentId = randomUUID();
 
       await log.record({ ...exchange(paymentId, 'first'), operation: 'NONE' as never });
