@@ -22,6 +22,7 @@ export class Migration20261121000800NumberedUnits extends Migration {
     this.addSql(GIVE_BACK);
     this.addSql(CONFIRM_HOLDS);
     this.addSql(MOVE_HOLD);
+    this.addSql(RELEASE_HOLDS);
     this.addSql(BLOCK_UNITS);
     this.addSql(LOCK_AS_CLAIM);
     this.addSql(KEEP_UNIT_FOR);
@@ -39,6 +40,7 @@ export class Migration20261121000800NumberedUnits extends Migration {
       'drop function let_go_places(uuid); drop function take_kept_places(uuid, uuid, int); drop function lock_as_claim(uuid, uuid);',
     );
     this.addSql(`drop view pool_availability; ${AVAILABILITY_BEFORE}`);
+    this.addSql('drop function release_holds(uuid[], uuid[])');
     this.addSql(MOVE_HOLD_BEFORE.replace('create function', 'create or replace function'));
     this.addSql('drop function confirm_holds(uuid[])');
     this.addSql(GIVE_BACK_BEFORE.replace('create function', 'create or replace function'));
@@ -464,6 +466,32 @@ begin
     select json_agg(p) into v_pools from give_back(array[p_hold], v_hold.state, p_to) p;
   end if;
   return json_build_object('outcome', 'MOVED', 'pools', v_pools);
+end $$;
+`;
+
+/**
+ * Lets claimants give up holds that are not being paid, many in one transaction. Answers what move_hold does of each, in their order. All holds are locked before the first
+ * pool, as everywhere; a hold of somebody who is not among the claimants is not locked.
+ */
+const RELEASE_HOLDS = `
+create function release_holds(p_holds uuid[], p_claimants uuid[]) returns json[]
+language plpgsql
+-- As in claim_holds: the plans are cached while the tables are small, and must be those for large ones.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_own uuid[];
+  v_answers json[] := '{}';
+begin
+  v_own := array(select id from hold where id = any (p_holds) and claimant_id = any (p_claimants) order by id for update);
+  perform 1 from pool where id in (select pool_id from hold_item where hold_id = any (v_own)) order by id for no key update;
+  for n in 1 .. cardinality(p_holds) loop
+    v_answers := v_answers || move_hold(p_holds[n], p_claimants[n], '{HELD}', 'RELEASED');
+  end loop;
+  return v_answers;
 end $$;
 `;
 

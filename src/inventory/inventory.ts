@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { Combiner } from '../platform/combiner.ts';
 import type { Database } from '../platform/database/database.ts';
 import { type Adjusted, adjustCapacity } from './adjust-capacity.ts';
 import { type Availability, availabilityAfter, availabilityOf } from './availability.ts';
@@ -8,9 +9,14 @@ import type { Decision, PoolRow } from './decide-claims.ts';
 import { expireHolds } from './expire-holds.ts';
 import type { TRANSITIONS } from './hold-states.ts';
 import type { InventoryMetrics } from './inventory.metrics.ts';
-import { confirmHolds, type MoveOutcome, moveHold } from './move-hold.ts';
+import { confirmHolds, type MoveOutcome, moveHold, type Release, releaseHolds } from './move-hold.ts';
 import { PlaceHold } from './place-hold.ts';
 import { type PlacedIn, placeIn } from './place-in.ts';
+
+/** Holds that are given up in one transaction. */
+const RELEASES_MAX = 200;
+/** One batch may wait for the row of a pool that is fought for; those of others go on. */
+const RELEASE_LANES = 2;
 
 /**
  * The inventory kernel.
@@ -22,6 +28,7 @@ import { type PlacedIn, placeIn } from './place-in.ts';
 export class Inventory {
   private readonly combiner: ClaimCombiner;
   private readonly placing: PlaceHold;
+  private readonly releasing: Combiner<Release, MoveOutcome>;
 
   constructor(
     private readonly database: Database,
@@ -40,6 +47,7 @@ export class Inventory {
       decided,
     });
     this.placing = new PlaceHold(database, this.combiner, decided, options.optimisticMax ?? Number.POSITIVE_INFINITY);
+    this.releasing = new Combiner((releases) => this.releaseAll(releases), { batchMax: RELEASES_MAX, lanesMax: RELEASE_LANES });
     metrics.queueLengthFrom(() => this.combiner.queueLength);
   }
 
@@ -68,11 +76,9 @@ export class Inventory {
     return confirmHolds(em, holdIds);
   }
 
-  /** Lets a claimant give up a hold that is not being paid. */
-  async release(holdId: string, claimantId: string): Promise<MoveOutcome> {
-    const moved = await this.database.transact((em) => this.move(em, 'release', holdId, claimantId), { name: 'release-hold' });
-    this.tell(moved.pools);
-    return moved.outcome;
+  /** Lets a claimant give up a hold that is not being paid, together with others who do at this moment. Durable when it answers. */
+  release(holdId: string, claimantId: string): Promise<MoveOutcome> {
+    return this.releasing.add({ holdId, claimantId });
   }
 
   async adjustCapacity(poolId: string, kind: string, capacity: number): Promise<Adjusted> {
@@ -90,6 +96,13 @@ export class Inventory {
 
   availabilityOf(poolIds: readonly string[]): Promise<Availability[]> {
     return availabilityOf(this.database.pool, poolIds);
+  }
+
+  private async releaseAll(releases: Release[]): Promise<MoveOutcome[]> {
+    const moved = await this.database.transact((em) => releaseHolds(em, releases), { name: 'release-holds' });
+    // Of a pool that changed several times only how it was left.
+    this.tell([...new Map(moved.flatMap(({ pools }) => pools.map((pool) => [pool.id, pool] as const))).values()]);
+    return moved.map(({ outcome }) => outcome);
   }
 
   /** Tells the watchers what a committed change left behind. */

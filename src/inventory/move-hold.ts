@@ -34,6 +34,23 @@ export async function moveHold(
   return { outcome: row.answer.outcome, pools: row.answer.pools ?? [] };
 }
 
+export interface Release {
+  holdId: string;
+  claimantId: string;
+}
+
+/** Lets claimants give up holds that are not being paid, in the caller's transaction. Answers what became of each, in their order. */
+export async function releaseHolds(em: EntityManager, releases: readonly Release[]): Promise<Moved[]> {
+  const [row] = await queryIn<{ answers: { outcome: MoveOutcome; pools?: PoolRow[] | null }[] }>(em, 'releaseHolds', RELEASE_HOLDS, [
+    releases.map(({ holdId }) => holdId),
+    releases.map(({ claimantId }) => claimantId),
+  ]);
+  if (!row) throw new Error('release_holds returned no row: run the migrations');
+  return row.answers.map(({ outcome, pools }) => ({ outcome, pools: pools ?? [] }));
+}
+
+const RELEASE_HOLDS = 'select to_json(release_holds($1, $2)) as answers';
+
 /**
  * Confirms holds that the caller has locked and found being paid, all in one statement, in its transaction. Answers the pools that changed, each once. They are
  * locked from here to the commit: call it last.

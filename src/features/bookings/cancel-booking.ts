@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Inventory } from '../../inventory/inventory.ts';
+import type { MoveOutcome } from '../../inventory/move-hold.ts';
 import { type HoldView, holdsByIds } from '../../inventory/read-holds.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { Locale } from '../../platform/locale.ts';
@@ -34,15 +35,14 @@ export class CancelBooking {
   async cancel(memberId: string, holdId: string): Promise<HoldView | Refusal> {
     const hold = await bookedHold(this.parts.database.pool, holdId);
     if (!hold || hold.claimantId !== memberId) return new HoldNotFoundError();
+    // Almost every unpaid one. If it begins to be paid meanwhile, the hold's state decides who was first.
+    if (hold.state === 'HELD' && hold.payments === 0) return this.giveUp(memberId, holdId);
     const result = await this.parts.database.transact<{ told: Told; taken?: Taken } | Refusal>(
       async (em) => {
         const payment = await lockCurrent(em, holdId);
         if (!payment) {
           const moved = await this.parts.inventory.move(em, 'release', holdId, memberId);
-          if (moved.outcome === 'NOT_FOUND') return new HoldNotFoundError();
-          // It began to be paid between the two statements: whoever presses again sees how that goes.
-          if (moved.outcome === 'EXPIRED' || moved.outcome === 'PAYING' || moved.outcome === 'CONFIRMED') return refusalOf(moved.outcome);
-          return { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] } };
+          return refusalOfRelease(moved.outcome) ?? { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] } };
         }
         const now = payment.readAt;
         switch (payment.state) {
@@ -77,6 +77,18 @@ export class CancelBooking {
     if (result instanceof Refusal) return result;
     this.parts.tell(result.told);
     if (result.taken) await this.parts.saga.send(result.taken);
+    return this.read(holdId);
+  }
+
+  private async giveUp(memberId: string, holdId: string): Promise<HoldView | Refusal> {
+    const outcome = await this.parts.inventory.release(holdId, memberId);
+    const refusal = refusalOfRelease(outcome);
+    if (refusal) return refusal;
+    if (outcome === 'MOVED') this.parts.tell({ pools: [], holdIds: [holdId] });
+    return this.read(holdId);
+  }
+
+  private async read(holdId: string): Promise<HoldView | Refusal> {
     return (await holdsByIds(this.parts.database.pool, [holdId]))[0] ?? new HoldNotFoundError();
   }
 
@@ -87,4 +99,10 @@ export class CancelBooking {
     await em.execute('select 1 from hold where id = ? for update', [id]);
     return product.mayCancel(em, id);
   }
+}
+
+/** A hold that began to be paid before it could be given up: whoever presses again sees how that goes. */
+function refusalOfRelease(outcome: MoveOutcome): Refusal | undefined {
+  if (outcome === 'NOT_FOUND') return new HoldNotFoundError();
+  return outcome === 'EXPIRED' || outcome === 'PAYING' || outcome === 'CONFIRMED' ? refusalOf(outcome) : undefined;
 }
