@@ -82,7 +82,7 @@ export class BookingsService {
       registry,
       logger,
     );
-    this.webhooks = new Webhooks(database.pool, providers, saga, registry, logger);
+    this.webhooks = new Webhooks(database, providers, saga, registry, logger);
   }
 
   /** Ends what runs beside requests: the reconciler, what is being asked, and the news of it. */

@@ -281,7 +281,8 @@ export class PaymentSaga {
         this.parts.reached('approval-recorded');
         const approved = await provider.approve(order, payment.customerAuthorization ?? {});
         this.parts.reached('approval-answered');
-        if (approved.outcome === 'DONE' && (await this.bookPlainly(payment, approved.captured, payment.ringsAnswered)))
+        const isAnswered = payment.rings === payment.ringsAnswered;
+        if (approved.outcome === 'DONE' && isAnswered && (await this.bookPlainly(payment, approved.captured, payment.rings)))
           return { payment, goesOn: false };
         return this.conclude(taken, (em, locked) => this.afterApproval(em, locked, payment, approved));
       }
@@ -347,9 +348,10 @@ export class PaymentSaga {
         const decided = { payment, ...(await decide(em, { payment, now, rescue })) };
         const { opened } = decided.told ?? {};
         if (opened) return { ...decided, goesOn: true, taken: this.takeRefund(payment, opened, now) };
-        // A refund comes to its end first; then those are answered too who rang before it and had not been yet.
-        if (step === 'REFUND' && payment.state === 'REFUNDING') return decided;
-        if (payment.rings === (step === 'REFUND' ? asked.ringsAnswered : asked.rings)) return decided;
+        // Only what the provider says when it is asked answers those who rang: who rang before something else was sent is asked about when that is over.
+        const isOver = payment.state !== 'PENDING' && payment.state !== 'REFUNDING';
+        if (step === 'REFUND' && !isOver) return decided;
+        if (payment.rings === (isOver && (step === 'APPROVE' || step === 'REFUND') ? asked.ringsAnswered : asked.rings)) return decided;
         // Whoever rang meanwhile was sent away, and may know of more than this answer: it is asked about now, whatever was concluded.
         payment.nextLookAt = now;
         return { ...decided, goesOn: true };

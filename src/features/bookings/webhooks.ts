@@ -1,6 +1,6 @@
-import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Counter, type Registry } from 'prom-client';
+import type { Database } from '../../platform/database/database.ts';
 import type { PaymentProvider, ProviderName, WebhookReply, WebhookRequest } from '../payments/index.ts';
 import type { PaymentSaga } from './payment-saga.ts';
 
@@ -14,7 +14,7 @@ export class Webhooks {
   private readonly received: Counter;
 
   constructor(
-    private readonly pool: pg.Pool,
+    private readonly database: Database,
     private readonly providers: ReadonlyMap<ProviderName, PaymentProvider>,
     private readonly saga: PaymentSaga,
     registry: Registry,
@@ -52,15 +52,12 @@ export class Webhooks {
         count('ignored');
         return provider.webhookReply('TAKEN');
       case 'DOORBELL': {
-        const { rows } = await this.pool.query({
-          name: 'ring',
-          text: RING,
-          values: [provider.name, read.eventId, read.paymentId, read.saysCaptured],
-        });
-        const isNew = rows[0]?.is_new;
+        const values = [provider.name, read.eventId, read.paymentId, read.saysCaptured];
+        const [receipt] = await this.database.statement<{ is_new: boolean; rang: boolean }>({ name: 'ring', text: RING, values });
+        const isNew = receipt?.is_new;
         count(isNew === undefined ? 'ignored' : isNew ? 'new' : 'copy');
         // Acknowledged first, asked then: providers wait seconds, not minutes. If this process dies now, the reconciler asks.
-        if (rows[0]?.rang)
+        if (receipt?.rang)
           void this.saga
             .advance(read.paymentId)
             .catch((error) =>

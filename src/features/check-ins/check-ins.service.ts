@@ -114,12 +114,12 @@ export class CheckInsService {
   ): Promise<CheckedIn | Refusal> {
     checkText('reason', reason, REASON_CHARACTERS_MAX);
     const ticketId = 'id' in ticket ? ticket.id : ((await this.parts.codes.read(ticket.code))?.ticketId ?? null);
-    const { rows } = await this.parts.database.pool.query<{ answer: UndoAnswer }>({
+    const [row] = await this.parts.database.statement<{ answer: UndoAnswer }>({
       name: 'undo_check_in',
       text: 'select undo_check_in($1, $2, $3, $4, $5) as answer',
       values: [performanceId, staff.memberId, staff.isAdmin, ticketId, reason.trim()],
     });
-    const { answer } = rows[0] as { answer: UndoAnswer };
+    const { answer } = row as { answer: UndoAnswer };
     switch (answer.outcome) {
       case 'NOT_FOUND':
         return new DoorNotFoundError();

@@ -6,7 +6,7 @@ import { Payment } from './payment.entity.ts';
  * finds one is put together and planned anew each time, and costs several times as much as a prepared statement.
  */
 export async function paymentsOf(database: Database, name: string, text: string, values: unknown[]): Promise<Payment[]> {
-  const { rows } = await database.pool.query({ name, text, values });
+  const rows = await database.statement({ name, text, values });
   if (rows.length === 0) return [];
   const em = database.fork();
   return rows.map((row) => em.map(Payment, row));

@@ -68,6 +68,17 @@ export class Database {
     );
   }
 
+  /**
+   * One prepared statement with a commit of its own. It is tried again as a transaction is, but not after a lost connection: whether it was committed then,
+   * only its caller can know.
+   */
+  statement<Row extends pg.QueryResultRow>(query: { name: string; text: string; values: unknown[] }): Promise<Row[]> {
+    return retrying(async () => (await this.pool.query<Row>(query)).rows, {
+      causeOf: (error) => (isConnectionLost(error) ? undefined : retryCauseOf(error)),
+      retried: (cause) => this.observer.retried(query.name, cause),
+    });
+  }
+
   private async attempt<T>(work: (em: EntityManager) => Promise<T>, options: TransactOptions, committing: () => void): Promise<T> {
     const em = this.fork();
     await em.begin({ isolationLevel: options.isolation ?? IsolationLevel.READ_COMMITTED });

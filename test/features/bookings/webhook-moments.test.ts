@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { type CallName, Simulator } from '../../../src/simulator/simulator.ts';
 import { type TestApp, testApp, uuidIn } from '../../support/app.ts';
 import { failOnLeaks } from '../../support/leaks.ts';
@@ -50,6 +51,32 @@ describe('a webhook that comes at the wrong moment', () => {
     await atCheckout({ checkout });
 
     expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
+  });
+
+  test('while somebody has the payment for longer than a lock is waited for: it is kept, and the customer who comes back is not turned away', async () => {
+    const { capture } = await booked(app, 'PORTONE');
+    const { client, holdId } = await heldLesson(app, { priceMinor: PRICE });
+    const { id: paymentId, checkout } = await begin(client, holdId, 'PORTONE');
+    const keeper = new pg.Client({ connectionString: app.databaseUrl });
+    await keeper.connect();
+    await keeper.query('begin');
+    await keeper.query('select 1 from payment where id = $1 for update', [uuidIn(paymentId)]);
+    const impatient = async () => {
+      const retries = await app.registry.getSingleMetric('lastseat_transaction_retries_total')?.get();
+      return retries?.values.filter(({ labels }) => labels.cause === 'lock_timeout').map(({ labels }) => labels.name) ?? [];
+    };
+
+    const customer = atCheckout({ checkout });
+    const rung = ring(app, 'PORTONE', about(paymentId, capture, app));
+    await eventually(async () => expect(await impatient()).toEqual(expect.arrayContaining(['ring', 'take_approval'])));
+    await keeper.query('rollback');
+    await keeper.end();
+
+    expect((await rung).status).toBe(200);
+    await customer;
+    await answered(app, paymentId);
+    expect(await outcomeOf(app, simulator, paymentId)).toEqual(BOOKED);
+    expect(app.logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
   });
 
   test.each([
