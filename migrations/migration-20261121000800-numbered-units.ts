@@ -416,16 +416,18 @@ begin
 end $$;
 `;
 
+/** As in claim_holds: plans are cached while the tables are small, and must be those for large ones. */
+const PLANS_FOR_LARGE_TABLES = `set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+`;
+
 /** Confirms holds that are being paid and are locked by the caller: what they hold is sold. Answers the pools that changed, each once. */
 const CONFIRM_HOLDS = `
 create function confirm_holds(p_holds uuid[]) returns setof pool
 language plpgsql
--- As in claim_holds: the plans are cached while the tables are small, and must be those for large ones.
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
-as $$
+${PLANS_FOR_LARGE_TABLES}as $$
 begin
   update hold set state = 'CONFIRMED', changed_at = clock_timestamp() where id = any (p_holds);
   perform 1 from pool where id in (select i.pool_id from hold_item i where i.hold_id = any (p_holds)) order by id for no key update;
@@ -476,12 +478,7 @@ end $$;
 const RELEASE_HOLDS = `
 create function release_holds(p_holds uuid[], p_claimants uuid[]) returns json[]
 language plpgsql
--- As in claim_holds: the plans are cached while the tables are small, and must be those for large ones.
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
-as $$
+${PLANS_FOR_LARGE_TABLES}as $$
 declare
   v_own uuid[];
   v_answers json[] := '{}';

@@ -26,13 +26,23 @@ export async function moveHold(
   claimantId: string | null,
 ): Promise<Moved> {
   const { from, to } = TRANSITIONS[verb];
-  const [row] = await em.execute<{ answer: { outcome: MoveOutcome; pools?: PoolRow[] | null } }[]>(
-    'select move_hold(?, ?, ?::text[], ?) as answer',
-    [holdId, claimantId, `{${from.join(',')}}`, to],
-  );
+  const [row] = await em.execute<{ answer: RawMoved }[]>('select move_hold(?, ?, ?::text[], ?) as answer', [
+    holdId,
+    claimantId,
+    `{${from.join(',')}}`,
+    to,
+  ]);
   if (!row) throw new Error('move_hold returned no row: run the migrations');
-  return { outcome: row.answer.outcome, pools: row.answer.pools ?? [] };
+  return readMoved(row.answer);
 }
+
+/** What `move_hold` answers. */
+interface RawMoved {
+  outcome: MoveOutcome;
+  pools?: PoolRow[] | null;
+}
+
+const readMoved = ({ outcome, pools }: RawMoved): Moved => ({ outcome, pools: pools ?? [] });
 
 export interface Release {
   holdId: string;
@@ -41,12 +51,12 @@ export interface Release {
 
 /** Lets claimants give up holds that are not being paid, in the caller's transaction. Answers what became of each, in their order. */
 export async function releaseHolds(em: EntityManager, releases: readonly Release[]): Promise<Moved[]> {
-  const [row] = await queryIn<{ answers: { outcome: MoveOutcome; pools?: PoolRow[] | null }[] }>(em, 'releaseHolds', RELEASE_HOLDS, [
+  const [row] = await queryIn<{ answers: RawMoved[] }>(em, 'releaseHolds', RELEASE_HOLDS, [
     releases.map(({ holdId }) => holdId),
     releases.map(({ claimantId }) => claimantId),
   ]);
   if (!row) throw new Error('release_holds returned no row: run the migrations');
-  return row.answers.map(({ outcome, pools }) => ({ outcome, pools: pools ?? [] }));
+  return row.answers.map(readMoved);
 }
 
 const RELEASE_HOLDS = 'select to_json(release_holds($1, $2)) as answers';

@@ -1,6 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Inventory } from '../../inventory/inventory.ts';
-import type { MoveOutcome } from '../../inventory/move-hold.ts';
 import { type HoldView, holdsByIds } from '../../inventory/read-holds.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { Locale } from '../../platform/locale.ts';
@@ -35,15 +34,12 @@ export class CancelBooking {
   async cancel(memberId: string, holdId: string): Promise<HoldView | Refusal> {
     const hold = await bookedHold(this.parts.database.pool, holdId);
     if (!hold || hold.claimantId !== memberId) return new HoldNotFoundError();
-    // Almost every unpaid one. If it begins to be paid meanwhile, the hold's state decides who was first.
+    // Almost every unpaid one: there is no payment to lock.
     if (hold.state === 'HELD' && hold.payments === 0) return this.giveUp(memberId, holdId);
-    const result = await this.parts.database.transact<{ told: Told; taken?: Taken } | Refusal>(
+    const result = await this.parts.database.transact<{ told: Told; taken?: Taken } | Refusal | null>(
       async (em) => {
         const payment = await lockCurrent(em, holdId);
-        if (!payment) {
-          const moved = await this.parts.inventory.move(em, 'release', holdId, memberId);
-          return refusalOfRelease(moved.outcome) ?? { told: { pools: moved.pools, holdIds: moved.outcome === 'MOVED' ? [holdId] : [] } };
-        }
+        if (!payment) return null;
         const now = payment.readAt;
         switch (payment.state) {
           case 'PENDING': {
@@ -75,15 +71,17 @@ export class CancelBooking {
       { name: 'cancel-booking' },
     );
     if (result instanceof Refusal) return result;
+    if (!result) return this.giveUp(memberId, holdId);
     this.parts.tell(result.told);
     if (result.taken) await this.parts.saga.send(result.taken);
     return this.read(holdId);
   }
 
+  /** Nothing of it is being paid. If that begins at this moment the hold's state decides who was first: whoever presses again sees how it goes. */
   private async giveUp(memberId: string, holdId: string): Promise<HoldView | Refusal> {
     const outcome = await this.parts.inventory.release(holdId, memberId);
-    const refusal = refusalOfRelease(outcome);
-    if (refusal) return refusal;
+    if (outcome === 'NOT_FOUND') return new HoldNotFoundError();
+    if (outcome === 'EXPIRED' || outcome === 'PAYING' || outcome === 'CONFIRMED') return refusalOf(outcome);
     if (outcome === 'MOVED') this.parts.tell({ pools: [], holdIds: [holdId] });
     return this.read(holdId);
   }
@@ -99,10 +97,4 @@ export class CancelBooking {
     await em.execute('select 1 from hold where id = ? for update', [id]);
     return product.mayCancel(em, id);
   }
-}
-
-/** A hold that began to be paid before it could be given up: whoever presses again sees how that goes. */
-function refusalOfRelease(outcome: MoveOutcome): Refusal | undefined {
-  if (outcome === 'NOT_FOUND') return new HoldNotFoundError();
-  return outcome === 'EXPIRED' || outcome === 'PAYING' || outcome === 'CONFIRMED' ? refusalOf(outcome) : undefined;
 }
